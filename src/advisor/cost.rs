@@ -1,0 +1,4 @@
+//! The seam behind which plans are priced.
+
+/// Prices statements under configurations of indexes.
+pub trait CostModel {}

@@ -1,0 +1,143 @@
+//! What the advisor answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::Candidate;
+use crate::diff::Diff;
+use crate::units::Bytes;
+
+/// Limits the advice has to keep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// The most bytes all new indexes together may take; `None` for no limit.
+    pub size_max: Option<Bytes>,
+    /// The most indexes a table may have afterwards, existing ones counted.
+    pub indexes_per_table_max: Option<usize>,
+    /// The most key columns of one index.
+    pub width_max: usize,
+    /// The least gain of a proposal, as a share of the cost of the workload or of one statement of weight, 0 to 1.
+    pub gain_min: f64,
+}
+
+/// Proposals, what was refused, and how much of the workload both rest on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    /// How much of the workload could be used.
+    pub coverage: Coverage,
+    /// What to do, most gain first.
+    pub proposals: Vec<Proposal>,
+    /// Indexes that were considered for a listed statement and not proposed, and why.
+    pub refused: Vec<Refused>,
+}
+
+/// How much of the recorded workload the advice rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Statements recorded.
+    pub statements: usize,
+    /// Statements that could be used.
+    pub usable: usize,
+    /// The usable statements' share of all execution time, 0 to 1; `None` when no time was recorded.
+    pub exec_time_share: Option<f64>,
+    /// Statements that could not be used, most time first.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A statement that could not be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its query id, when visible.
+    pub query_id: Option<String>,
+    /// Its text, when visible.
+    pub query: Option<String>,
+    /// Why it could not be used.
+    pub reason: String,
+    /// Its share of all execution time, 0 to 1.
+    pub exec_time_share: f64,
+}
+
+/// What a proposal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Builds a new index.
+    Create,
+    /// Removes an existing one.
+    Drop,
+    /// Rebuilds an existing one.
+    Reindex,
+}
+
+/// How sure the advisor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Statistics are missing or old, or a guess decided.
+    Low,
+    /// An estimate from fresh statistics.
+    Medium,
+    /// The planner's own answer on fresh statistics.
+    High,
+}
+
+/// An index worth having.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// What to do.
+    pub action: Action,
+    /// The index's name: says table and columns, at most 63 bytes, free in its schema.
+    pub name: String,
+    /// The index by definition.
+    pub index: Candidate,
+    /// Its expected size.
+    pub size_bytes: Bytes,
+    /// The whole workload's cost without and with this index, the other proposals present; calls times planner cost.
+    pub workload_cost: Diff<f64>,
+    /// Statements whose cost changes, most gained first.
+    pub statements: Vec<StatementEffect>,
+    /// What writes pay for it.
+    pub write_cost: WriteCost,
+    /// Updates recorded since the reset that would stop being HOT; 0 when no update sets one of its columns.
+    pub hot_loss: u64,
+    /// Existing indexes that it makes redundant, by name.
+    pub supersedes: Vec<String>,
+    /// How sure the advisor is.
+    pub confidence: Confidence,
+    /// What speaks against it, as sentences.
+    pub risks: Vec<String>,
+}
+
+/// What a proposal does to one statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatementEffect {
+    /// Its query id.
+    pub query_id: String,
+    /// Its text.
+    pub query: String,
+    /// Its calls since the reset.
+    pub calls: u64,
+    /// Planner cost of one call.
+    pub cost: Diff<f64>,
+}
+
+/// What the table's writes pay for an index, over the period the statistics cover.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WriteCost {
+    /// Index entries written because rows were inserted.
+    pub inserts: u64,
+    /// Index entries written because of updates that were not HOT anyway.
+    pub updates: u64,
+    /// Entries written into **all** indexes of the table by updates that would stop being HOT.
+    pub hot_updates_lost: u64,
+    /// All of them, priced with planner cost constants.
+    pub cost: f64,
+}
+
+/// An index that was considered and not proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The index, as `table (columns)`.
+    pub candidate: String,
+    /// Why not.
+    pub reason: String,
+}

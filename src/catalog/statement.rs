@@ -1,0 +1,65 @@
+//! Statements and what the server recorded of their executions.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One row of `pg_stat_statements`, of the audited database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// `queryid`, as decimal text since JSON readers round 64-bit numbers; `None` when this role may not see it.
+    pub query_id: Option<String>,
+    /// The role that ran it.
+    pub user: String,
+    /// The normalised text (`$1` in place of constants); `None` when this role may not see it or the text file was lost.
+    pub query: Option<String>,
+    /// Whether a client sent it, and not a function.
+    pub top_level: bool,
+    /// Executions.
+    pub calls: u64,
+    /// Rows returned or affected, over all calls.
+    pub rows: u64,
+    /// Execution time of all calls, in milliseconds.
+    pub exec_ms_total: f64,
+    /// Mean execution time, in milliseconds.
+    pub exec_ms_mean: f64,
+    /// Shortest execution, in milliseconds.
+    pub exec_ms_min: f64,
+    /// Longest execution, in milliseconds.
+    pub exec_ms_max: f64,
+    /// Population standard deviation of the execution time, in milliseconds.
+    pub exec_ms_deviation: f64,
+    /// Shared blocks found in shared buffers.
+    pub shared_blocks_hit: u64,
+    /// Shared blocks read from outside.
+    pub shared_blocks_read: u64,
+    /// Temporary blocks read.
+    pub temp_blocks_read: u64,
+    /// Temporary blocks written.
+    pub temp_blocks_written: u64,
+    /// Write-ahead log, in bytes.
+    pub wal_bytes: u64,
+    /// When counting began for this entry (17 and later).
+    pub stats_since: Option<Timestamp>,
+    /// The search path of the role in this database, when set; else the server's default.
+    pub search_path: String,
+}
+
+/// Where [`Statement`]s came from, or why there are none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum StatementSource {
+    /// The extension answered.
+    Available {
+        /// Entries thrown away for lack of room since the reset: above 0, the list is incomplete.
+        evicted: u64,
+        /// When the counters were last reset.
+        reset_at: Option<Timestamp>,
+    },
+    /// There is nothing to read.
+    Missing {
+        /// Why: not installed, not preloaded, no right.
+        reason: String,
+        /// How to enable it, ready to run.
+        remedy: String,
+    },
+}
