@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod connect;
 pub mod conninfo;
 pub mod rows;
+pub mod snapshot;
 pub mod source;
 pub mod tls;
 
