@@ -196,7 +196,7 @@ from (
         pg_temp.draw(p.id, d.seed, 42 + nth) as status_draw,
         p.created_at + (d.moment - p.created_at) * 0.05 * pg_temp.draw(p.id, d.seed, 44 + nth) as added_at
     from dimensions d, prospects p, generate_series(0, 1) nth
-    where pg_temp.draw(p.id, d.seed, 46) < case nth when 0 then 0.75 else 0.35 end
+    where pg_temp.draw(p.id, d.seed, 46) < case nth when 0 then 0.85 else 0.4 end
 ) m
 join (
     select user_id, array_agg(id order by id) as ids, count(*) as many
@@ -343,7 +343,7 @@ from (
         m.added_at,
         p.first_name,
         p.company_name,
-        pg_temp.draw(m.prospect_id * 2 + m.step % 2, d.seed, 81) as u,
+        pg_temp.draw(m.prospect_id * 100000 + m.campaign_id % 100000, d.seed, 81) as u,
         m.added_at + interval '2 days' * pg_temp.draw(m.prospect_id, d.seed, 82) as scheduled_at,
         case
             when m.added_at + interval '2 days' * pg_temp.draw(m.prospect_id, d.seed, 82) > d.moment - interval '1 hour' then 'queued'
@@ -353,7 +353,7 @@ from (
         end as state
     from dimensions d, campaign_prospects m
     join prospects p on p.id = m.prospect_id
-    where pg_temp.draw(m.prospect_id * 2 + m.step % 2, d.seed, 80) < 0.5
+    where pg_temp.draw(m.prospect_id * 100000 + m.campaign_id % 100000, d.seed, 80) < 0.5
     order by m.prospect_id, m.campaign_id
 ) written;
 
