@@ -17,5 +17,6 @@ create table meetings (
     constraint meetings_duration_check check (duration_minutes between 5 and 480)
 );
 
-create index idx_meetings_user_id on meetings (user_id);
+-- The calendar asks for one user's meetings of one week and for the next ones, the prospect page for its own.
+create index idx_meetings_user_id_scheduled_at on meetings (user_id, scheduled_at);
 create index idx_meetings_prospect_id on meetings (prospect_id);

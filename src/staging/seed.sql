@@ -27,6 +27,9 @@ end
 $$;
 
 set local synchronous_commit = off;
+set local work_mem = '64MB';
+-- Compiling these wide select lists takes longer than running them does, below a million rows.
+set local jit = off;
 
 -- A number in [0, 1) for row g: 52 bits of a hash. Another salt is another, independent number.
 create or replace function pg_temp.draw(g bigint, seed bigint, salt integer) returns double precision
