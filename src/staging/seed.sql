@@ -89,7 +89,7 @@ select
 from dimensions, generate_series(1, users) g
 order by g;
 
--- Age is a power of the position: a third of a year's rows falls into its last four weeks.
+-- Age is the square of the position from the end: more than a quarter of a year's rows falls into its last four weeks.
 insert into prospects
     (id, user_id, first_name, last_name, email, linkedin_url, job_title, company_name, location, status, notes,
      created_at, updated_at, last_contacted_at, source, source_url, lead_score)
@@ -138,7 +138,7 @@ from (
             else 'disqualified'
         end as status,
         pg_temp.draw(g, seed, 16) as notes_draw,
-        moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 17)) / prospects, 2.5) as created_at
+        moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 17)) / prospects, 2) as created_at
     from (
         select
             d.*,
@@ -167,8 +167,8 @@ select
         || E' {{weekday}} suit you? If somebody else looks after this at {{company}}, a name is all I ask for.\n\nBest regards,\n{{sender}}\n\nP.S. Not'
         || E' relevant? Answer "no" and you will not hear from me again. Campaign ' || g || '.',
     25 * (1 + (g % 8)),
-    moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 36)) / campaigns, 2.5),
-    moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 36)) / campaigns, 2.5) * pg_temp.draw(g, seed, 37)
+    moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 36)) / campaigns, 2),
+    moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 36)) / campaigns, 2) * pg_temp.draw(g, seed, 37)
 from dimensions, generate_series(1, campaigns) g
 order by g;
 
@@ -387,7 +387,7 @@ from (
             when pg_temp.draw(g, seed, 93) < 0.06 then 'error'
             else 'success'
         end as state,
-        moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 94)) / (prospects / 5.0), 2.5) as started_at
+        moment - interval '365 days' * power(1 - (g - pg_temp.draw(g, seed, 94)) / (prospects / 5.0), 2) as started_at
     from dimensions d, generate_series(1, prospects / 5) g
     order by g
 ) executed;
