@@ -57,6 +57,11 @@ pub fn set_local_lock_timeout(timeout: &str) -> String {
     format!("SET LOCAL lock_timeout = {}", crate::catalog::name::literal(timeout))
 }
 
+/// Returns the statement that removes a version from refinery's history, without a semicolon.
+pub fn forget_migration(version: i64) -> String {
+    format!("DELETE FROM refinery_schema_history WHERE version = {version}")
+}
+
 /// Returns what follows the table's name: `USING btree (a, b DESC) INCLUDE (c) WHERE (…)`.
 pub fn shape(index: &Candidate) -> String {
     let mut text = format!("USING {} ({})", quoted(&index.method), keys(index));

@@ -174,6 +174,18 @@ pub struct BuildProgress {
     pub of: i64,
 }
 
+impl Warning {
+    /// Returns whether both speak of the same transaction or build, whatever its age by now.
+    pub fn same_cause(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OldTransaction { pid: a, .. }, Self::OldTransaction { pid: b, .. }) => a == b,
+            (Self::PreparedTransaction { gid: a, .. }, Self::PreparedTransaction { gid: b, .. }) => a == b,
+            (Self::Building { index: a, .. }, Self::Building { index: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
