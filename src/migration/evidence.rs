@@ -162,6 +162,15 @@ mod tests {
         assert_eq!(comment("  \n "), "--");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_comment_is_one_line_whatever_it_quotes(text in "\\PC*|(?s).*") {
+            let line = comment(&text);
+            proptest::prop_assert!(line.starts_with("--") && !line.chars().any(char::is_control), "{:?}", line);
+            proptest::prop_assert!(crate::migration::statements::split(&line).is_empty(), "{:?}", line);
+        }
+    }
+
     #[test]
     fn long_statements_are_cut_between_letters() {
         assert_eq!(shortened("select  é\n from t", 8), "select é…");
