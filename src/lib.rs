@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod diff;
 pub mod findings;
 pub mod migration;
+pub mod pg;
 pub mod replay;
 pub mod stats;
 pub mod units;
