@@ -10,6 +10,7 @@ pub mod remedy;
 pub mod rules;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod statement_text;
 pub mod window;
 
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use crate::catalog::{Index, Table, TableKind};
 pub fn drop_index(index: &Index, table: &Table) -> String {
     match table.kind {
         TableKind::Partitioned => format!(
-            "DROP INDEX {}; (a partitioned index cannot be dropped concurrently: this locks the table and its partitions against all use for a moment)",
+            "DROP INDEX {}; -- not concurrently, as it is partitioned: locks the table and its partitions against all use for a moment",
             index.name
         ),
         TableKind::Table | TableKind::MaterializedView => format!("DROP INDEX CONCURRENTLY {};", index.name),
@@ -21,7 +21,7 @@ pub fn create_index(table: &Table, columns: &[String]) -> String {
     let columns = column_list(columns);
     match table.kind {
         TableKind::Partitioned => format!(
-            "CREATE INDEX ON ONLY {} ({columns}); then CREATE INDEX CONCURRENTLY on each partition and ALTER INDEX … ATTACH PARTITION",
+            "CREATE INDEX ON ONLY {} ({columns}); -- then CREATE INDEX CONCURRENTLY on each partition and ALTER INDEX … ATTACH PARTITION",
             table.name
         ),
         TableKind::Table | TableKind::MaterializedView => format!("CREATE INDEX CONCURRENTLY ON {} ({columns});", table.name),

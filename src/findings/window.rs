@@ -45,16 +45,17 @@ impl fmt::Display for Window {
         let Some(days) = self.days else {
             return f.write_str("a time the server does not tell");
         };
+        let since = match self.since {
+            Since::Reset => "statistics were reset",
+            Since::Start | Since::Unknown => "the server started",
+        };
         let (number, unit) = match days {
+            days if days < 1.0 / 1440.0 => return write!(f, "the first minute since {since}"),
             days if days >= 2.0 => (days.floor(), "days"),
             days if days >= 2.0 / 24.0 => ((days * 24.0).floor(), "hours"),
             days => ((days * 24.0 * 60.0).floor(), "minutes"),
         };
         let unit = if number == 1.0 { unit.trim_end_matches('s') } else { unit };
-        let since = match self.since {
-            Since::Reset => "statistics were reset",
-            Since::Start | Since::Unknown => "the server started",
-        };
         write!(f, "the {number} {unit} since {since}")
     }
 }
@@ -68,7 +69,7 @@ mod tests {
     fn the_window_is_told_in_days_hours_or_minutes() {
         let told = [24 * 31, 24, 2, 1, 0].map(|hours| Window::of(&Sample::new().window_hours(hours).snapshot).to_string());
         let numbers = told.each_ref().map(|text| text.trim_start_matches("the ").trim_end_matches(" since statistics were reset"));
-        assert_eq!(numbers, ["31 days", "24 hours", "2 hours", "60 minutes", "0 minutes"]);
+        assert_eq!(numbers, ["31 days", "24 hours", "2 hours", "60 minutes", "first minute"]);
     }
 
     #[test]

@@ -48,11 +48,14 @@ impl Leftover {
 fn finding(index: &Index, table: &Table, leftover: Option<Leftover>, relations: &Relations<'_>) -> Finding {
     let partitioned = table.kind == TableKind::Partitioned;
     let cause = match leftover {
-        _ if partitioned => "no valid index of some partition is attached to it",
-        Some(Leftover::New) => "an interrupted REINDEX CONCURRENTLY left this copy behind, and the index it was to replace still serves",
-        Some(Leftover::Old) => "an interrupted REINDEX CONCURRENTLY left this old copy behind, and its replacement serves",
-        None if !index.live => "a DROP INDEX CONCURRENTLY of it was interrupted",
-        None => "a CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY of it failed or was interrupted",
+        _ if partitioned => "no valid index of some partition is attached to it".to_owned(),
+        Some(leftover) => {
+            let copy = if leftover == Leftover::New { "copy" } else { "old copy" };
+            let serving = serving(index, relations).map_or(String::new(), |serving| format!(", and {} serves", serving.name));
+            format!("an interrupted REINDEX CONCURRENTLY left this {copy} behind{serving}")
+        }
+        None if !index.live => "a DROP INDEX CONCURRENTLY of it was interrupted".to_owned(),
+        None => "a CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY of it failed or was interrupted".to_owned(),
     };
     let mut message = format!("Index {} ({}) on {} is invalid: {cause}. No query uses it", index.name, Bytes(index.size_bytes), table.name);
     message.push_str(match (partitioned, index.ready && index.live) {
@@ -82,6 +85,12 @@ fn finding(index: &Index, table: &Table, leftover: Option<Leftover>, relations: 
     }
 }
 
+/// Returns the usable index under the name the leftover's suffix was added to.
+fn serving<'a>(leftover: &Index, relations: &Relations<'a>) -> Option<&'a Index> {
+    let (stem, _) = leftover.name.name.rsplit_once("_cc")?;
+    relations.indexes_of(leftover.table).iter().copied().find(|index| index.name.name == stem && index.usable())
+}
+
 fn help(index: &Index, table: &Table, leftover: Option<Leftover>, major: u32) -> String {
     let drop = remedy::drop_index(index, table);
     if table.kind == TableKind::Partitioned {
@@ -97,10 +106,10 @@ fn help(index: &Index, table: &Table, leftover: Option<Leftover>, major: u32) ->
         // 12: the first server with REINDEX CONCURRENTLY.
         _ if major >= 12 => match bound {
             true => format!("REINDEX INDEX CONCURRENTLY {};", index.name),
-            false => format!("REINDEX INDEX CONCURRENTLY {}; or, when it is not wanted: {drop}", index.name),
+            false => format!("REINDEX INDEX CONCURRENTLY {}; -- or, when it is not wanted: {drop}", index.name),
         },
-        _ if bound => format!("REINDEX INDEX {}; (locks the table against writes meanwhile)", index.name),
-        _ => format!("{drop} then, when it is wanted, build it again concurrently: {};", index.definition),
+        _ if bound => format!("REINDEX INDEX {}; -- locks the table against writes meanwhile", index.name),
+        _ => format!("{drop} -- then, when it is wanted, build it again concurrently: {};", index.definition),
     }
 }
 
@@ -125,11 +134,19 @@ mod tests {
 
     #[test]
     fn leftovers_are_named_as_such_and_dropped() {
-        for (name, part) in [("x_ccnew", "the index it was to replace still serves"), ("x_ccold2", "its replacement serves")] {
-            let finding = Sample::of([(name, index("a").invalid())]).findings(check).remove(0);
+        for (name, part) in
+            [("x_ccnew", "left this copy behind, and public.x serves."), ("x_ccold2", "this old copy behind, and public.x serves.")]
+        {
+            let finding = Sample::of([("x", index("a")), (name, index("a").invalid())]).findings(check).remove(0);
             assert!(finding.message.contains(part), "{}", finding.message);
             assert_eq!(finding.help, format!("DROP INDEX CONCURRENTLY public.{name};"));
         }
+    }
+
+    #[test]
+    fn a_leftover_of_an_index_that_is_invalid_too_does_not_claim_that_it_serves() {
+        let sample = Sample::of([("x", index("a").invalid()), ("x_ccnew", index("a").invalid())]);
+        assert!(sample.findings(check).iter().all(|finding| !finding.message.contains("serves")));
     }
 
     #[test]
@@ -156,6 +173,6 @@ mod tests {
         let mut sample = Sample::of([("x", index("a").invalid())]);
         assert!(sample.findings(check)[0].help.starts_with("REINDEX INDEX CONCURRENTLY public.x;"));
         sample.snapshot.server.version_num = 110_022;
-        assert!(sample.findings(check)[0].help.starts_with("DROP INDEX CONCURRENTLY public.x; then"));
+        assert!(sample.findings(check)[0].help.starts_with("DROP INDEX CONCURRENTLY public.x; -- then"));
     }
 }

@@ -65,10 +65,10 @@ fn finding(table: &Table, relations: &Relations<'_>) -> Finding {
 
 fn help(table: &Table, key: Option<&Index>) -> String {
     let Some(index) = key else {
+        let partitioned = if table.kind == TableKind::Partitioned { ", the partition key among them" } else { "" };
         return format!(
-            "ALTER TABLE {} ADD PRIMARY KEY on the columns that identify a row; where there are none, add a column: \
-             bigint GENERATED ALWAYS AS IDENTITY (rewrites the table and locks it meanwhile).",
-            table.name
+            "Add a primary key on the columns that identify a row{partitioned}. Where none do, add an identity column first: that \
+             rewrites the table under a lock."
         );
     };
     let ascending = index.keys.iter().all(|key| !key.descending && !key.nulls_first && key.opclass_is_default);
@@ -77,7 +77,7 @@ fn help(table: &Table, key: Option<&Index>) -> String {
         return format!("ALTER TABLE {} ADD PRIMARY KEY USING INDEX {};", table.name, crate::catalog::name::quoted(&index.name.name));
     }
     let columns: Vec<String> = index.keys.iter().filter_map(|key| key.target.column()).map(str::to_owned).collect();
-    format!("ALTER TABLE {} ADD PRIMARY KEY ({}); (builds an index under a lock)", table.name, remedy::column_list(&columns))
+    format!("ALTER TABLE {} ADD PRIMARY KEY ({}); -- builds an index under a lock", table.name, remedy::column_list(&columns))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::catalog::{Relations, Table};
 use crate::findings::family::Family;
 use crate::findings::window::Window;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity};
+use crate::findings::{Evidence, Finding, Object, Rule, Severity, statement_text};
 use crate::units::{Bytes, grouped};
 
 pub(super) const RULE: Rule =
@@ -109,11 +109,11 @@ fn finding(table: &Table, relations: &Relations<'_>) -> Option<Finding> {
     })
 }
 
-/// Returns the ids of up to three statements whose text names the table, most execution time first.
+/// Returns the ids of up to three statements that look for rows and whose text names the table, most execution time first.
 fn statements_naming<'a>(table: &Table, relations: &Relations<'a>) -> Vec<&'a str> {
     let names_it = |query: &str| {
-        let mut words = query.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == '$'));
-        words.any(|word| word == table.name.name)
+        matches!(statement_text::verb(query).as_str(), "select" | "with" | "update" | "delete" | "merge")
+            && statement_text::has_word(query, &table.name.name)
     };
     let mut naming: Vec<_> = relations.snapshot.statements.iter().filter(|found| found.query.as_deref().is_some_and(names_it)).collect();
     naming.sort_by(|a, b| b.exec_ms_total.total_cmp(&a.exec_ms_total));

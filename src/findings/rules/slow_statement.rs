@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::{Relations, Statement};
-use crate::findings::{Evidence, Finding, Object, Rule, Severity};
+use crate::findings::{Evidence, Finding, Object, Rule, Severity, statement_text};
 use crate::units::{grouped, human_ms};
 
 pub(super) const RULE: Rule =
@@ -80,37 +80,9 @@ impl<'a> Total<'a> {
 
 /// Returns whether an index or another text could change the statement's time: it reads or writes rows of user tables.
 fn is_of_interest(query: &str) -> bool {
-    let query = without_leading_comments(query).trim_start_matches(['(', ' ', '\n', '\t']);
-    let verb: String = query.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    matches!(verb.as_str(), "select" | "insert" | "update" | "delete" | "merge" | "with" | "values" | "table") && !reads_catalogs(query)
-}
-
-/// Returns whether the statement reads system catalogs: monitoring, drivers and pgload itself do.
-fn reads_catalogs(query: &str) -> bool {
-    let lower = query.to_ascii_lowercase();
-    let mut words = lower.split_whitespace().peekable();
-    while let Some(word) = words.next() {
-        let relation = words.peek().map_or("", |next| next.trim_start_matches(['(', '"']));
-        let starts = ["pg_catalog.", "information_schema.", "pg_stat", "pg_class", "pg_index", "pg_attribute", "pg_type", "pg_database"];
-        if matches!(word, "from" | "join") && starts.iter().any(|start| relation.starts_with(start)) {
-            return true;
-        }
-    }
-    false
-}
-
-fn without_leading_comments(query: &str) -> &str {
-    let mut text = query.trim_start();
-    loop {
-        let rest = if text.starts_with("--") {
-            text.split_once('\n').map(|(_, rest)| rest)
-        } else if text.starts_with("/*") {
-            text.split_once("*/").map(|(_, rest)| rest)
-        } else {
-            return text;
-        };
-        text = rest.unwrap_or_default().trim_start();
-    }
+    let verb = statement_text::verb(query);
+    matches!(verb.as_str(), "select" | "insert" | "update" | "delete" | "merge" | "with" | "values" | "table")
+        && !statement_text::reads_catalogs(query)
 }
 
 fn finding(id: &str, total: &Total<'_>, everything: f64) -> Option<Finding> {
@@ -133,7 +105,7 @@ fn finding(id: &str, total: &Total<'_>, everything: f64) -> Option<Finding> {
             human_ms(total.exec_ms_max),
             grouped(total.calls),
             share * 100.0,
-            shortened(total.query),
+            statement_text::shortened(total.query, SHOWN_CHARACTERS),
         ),
         evidence: vec![
             evidence("calls", total.calls as f64, "calls"),
@@ -172,15 +144,6 @@ fn help(total: &Total<'_>, blocks: f64, rows: f64) -> String {
         "It touches few blocks, so its time goes elsewhere: look for waits on locks, functions it calls, or its number of calls."
     };
     format!("Run EXPLAIN (ANALYZE, BUFFERS) on it with real parameters. {hint}")
-}
-
-/// Returns the statement in one line, cut where it grows long.
-fn shortened(query: &str) -> String {
-    let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(SHOWN_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn modified_since_analyze(table: &Table) -> u64 {
 }
 
 fn finding(table: &Table, relations: &Relations<'_>) -> Option<Finding> {
-    let live: u64 = Family::of(table, relations).rows() as u64;
+    let live = live_rows(table, relations);
     let staleness = Staleness::of(table, live)?;
     let autovacuum = Autovacuum::of(table, relations, live);
     let when = table.usage.last_analyze_at.map_or("by no ANALYZE the server remembers".to_owned(), |at| format!("at {at}"));
@@ -103,6 +103,16 @@ fn finding(table: &Table, relations: &Relations<'_>) -> Option<Finding> {
         evidence,
         help: help(staleness, autovacuum, table),
     })
+}
+
+/// Returns the rows there are now, by the lower of two estimates: the size counts what dead rows take, the collector may count
+/// rows twice (see [`modified_since_analyze`]), and knows none after a reset.
+fn live_rows(table: &Table, relations: &Relations<'_>) -> u64 {
+    let of_leaf = |leaf: &&Table| match (leaf.usage.live_rows, leaf.rows_now() as u64) {
+        (0, by_size) => by_size,
+        (counted, by_size) => counted.min(by_size),
+    };
+    Family::of(table, relations).leaves.iter().map(of_leaf).sum()
 }
 
 fn severity(staleness: Staleness, autovacuum: Autovacuum) -> Severity {
@@ -144,12 +154,12 @@ impl Autovacuum {
 fn help(staleness: Staleness, autovacuum: Autovacuum, table: &Table) -> String {
     let analyze = format!("ANALYZE {};", table.name);
     match staleness {
-        Staleness::NeverAsAWhole => format!("{analyze} (repeat it after large changes, by a scheduled job)"),
-        _ if !autovacuum.enabled => format!("{analyze} and turn autovacuum on for it, or analyse it by a scheduled job."),
+        Staleness::NeverAsAWhole => format!("{analyze} -- repeat it after large changes, by a scheduled job"),
+        _ if !autovacuum.enabled => format!("{analyze} -- and turn autovacuum on for it, or analyse it by a scheduled job"),
         Staleness::Changed { modified, .. } if (modified as f64) < autovacuum.threshold => {
-            format!("{analyze} and lower its autovacuum_analyze_scale_factor.")
+            format!("{analyze} -- and lower its autovacuum_analyze_scale_factor")
         }
-        _ => format!("{analyze} and, when this comes back, see whether autovacuum keeps up."),
+        _ => format!("{analyze} -- and, when this comes back, see whether autovacuum keeps up"),
     }
 }
 
