@@ -2,7 +2,16 @@
 //!
 //! [`audit`] runs every rule of [`RULES`]. A rule is one file in `rules/`, named as its id; pure functions of the snapshot.
 
+pub mod cover;
+pub mod family;
+pub mod foreign_keys;
+pub mod redundancy;
+pub mod remedy;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod statement_text;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 
