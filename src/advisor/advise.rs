@@ -245,7 +245,7 @@ mod tests {
     fn a_wider_index_supersedes_the_plain_one_it_begins_with() {
         let mut snapshot = sample::crm_running(&[(LATEST, 1_000)]);
         snapshot.indexes.push(sample::index(30, 2, "prospects_user", &["user_id"]));
-        snapshot.indexes.push(Index { unique: true, ..sample::index(31, 2, "prospects_user_unique", &["user_id", "status"]) });
+        snapshot.indexes.push(Index { referenced: true, ..sample::index(31, 2, "prospects_user_status", &["user_id", "status"]) });
         let mut advice = advise_by_estimate(&snapshot, &BUDGET);
         assert_eq!(advice.proposals.len(), 1, "{advice:#?}");
         assert_eq!(advice.proposals.remove(0).supersedes, ["prospects_user"]);
@@ -315,6 +315,48 @@ mod tests {
             advise(&sample::crm_running(&[(MINE, 100)]), &mut table, &BUDGET).proposals.len()
         };
         assert_eq!((advised(970.0), advised(900.0)), (0, 1));
+    }
+
+    /// A hundred tables of the same kind, and five hundred statements over them.
+    fn large() -> Snapshot {
+        let mut snapshot = sample::crm();
+        let prospects = snapshot.tables[1].clone();
+        for at in 0..100 {
+            let name = crate::catalog::QualifiedName::new("public", format!("t{at}"));
+            snapshot.tables.push(crate::catalog::Table { oid: 1_000 + at, name, ..prospects.clone() });
+        }
+        let texts = ["user_id = $1 and status = $2 order by created_at desc limit $3", "user_id = $1 and score > $2", "email = $1",
+            "created_at >= $1 and created_at < $2", "status in ($1, $2) and score = $3 and user_id = $4 order by email"];
+        for at in 0..500u64 {
+            let (table, other) = (at / 5, (at * 7) % 100);
+            let text = match at % 7 {
+                0 => format!("select * from t{table} a join t{other} b on b.user_id = a.id where a.{}", texts[at as usize % 5].replace("user_id", "a.user_id").replace("status", "a.status").replace("created_at", "a.created_at").replace("score", "a.score").replace("email", "a.email").replace("a.a.", "a.")),
+                _ => format!("select * from t{table} where {}", texts[at as usize % 5]),
+            };
+            snapshot.statements.push(sample::statement(at, &text, 1_000 + at, 20_000, 1_000.0));
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_large_workload_is_planned_few_times() {
+        struct Counting<'a>(Estimate<'a>, usize);
+        impl CostModel for Counting<'_> {
+            fn plan(&mut self, query: &Query, configuration: &super::super::Configuration) -> Result<super::super::Plan, super::super::NotPlannable> {
+                self.1 += 1;
+                self.0.plan(query, configuration)
+            }
+            fn size(&mut self, candidate: &Candidate) -> Bytes {
+                self.0.size(candidate)
+            }
+        }
+        let snapshot = large();
+        let started = std::time::Instant::now();
+        let mut model = Counting(Estimate::new(&snapshot), 0);
+        let advice = advise(&snapshot, &mut model, &BUDGET);
+        println!("{:?} {} plans, {} proposals, {} refused", started.elapsed(), model.1, advice.proposals.len(), advice.refused.len());
+        assert_eq!(advice.coverage.usable, 500, "{:?}", advice.coverage.skipped);
+        assert!(model.1 < 60_000 && !advice.proposals.is_empty(), "{} plans", model.1);
     }
 
     /// Statements and calls to draw workloads from.

@@ -17,6 +17,9 @@ use crate::units::Bytes;
 const WORSE_MAX: f64 = 1.10;
 /// The share of the workload's cost from which a statement's own gain counts (rule of thumb).
 const HEAVY_SHARE: f64 = 0.01;
+/// In workloads of many statements, the share of an average statement's cost from which it does: where all are alike, each
+/// is worth looking at.
+const HEAVY_OF_AVERAGE: f64 = 0.5;
 /// Bytes below which indexes count as equally small: a page more or less decides nothing.
 const SIZE_STEP: f64 = 64.0 * 1024.0;
 /// New indexes a table that the searches allow; the last has no limit.
@@ -158,7 +161,8 @@ impl<'q, M: CostModel + ?Sized> Search<'_, 'q, M> {
         }
         self.affected(before, after).into_iter().any(|query| {
             let own = self.bare[&query];
-            let heavy = own * self.prices.weight(query) >= HEAVY_SHARE * self.workload;
+            let share = HEAVY_SHARE.min(HEAVY_OF_AVERAGE / self.bare.len().max(1) as f64);
+            let heavy = own * self.prices.weight(query) >= share * self.workload;
             heavy && self.prices.cost(query, before) - self.prices.cost(query, after) >= self.gain_min * own
         })
     }

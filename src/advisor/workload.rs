@@ -83,3 +83,33 @@ fn merge(known: &mut Query, other: &Query) {
         ..longest
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn lists_of_other_lengths_are_one_statement() {
+        let snapshot = sample::crm_running(&[("select * from prospects where id in ($1, $2)", 10), ("select * from prospects where id in ($1)", 5), ("select * from users", 1)]);
+        let workload = read(&snapshot);
+        assert_eq!(workload.queries.iter().map(|query| query.calls).collect::<Vec<_>>(), [15, 1]);
+        assert_eq!((workload.coverage.statements, workload.coverage.usable), (3, 3));
+    }
+
+    #[test]
+    fn hidden_and_broken_statements_count_with_their_time() {
+        let mut snapshot = sample::crm_running(&[("select * from users", 50), ("select from where", 30), ("x", 20), ("commit", 900)]);
+        snapshot.statements[2].query = None;
+        let coverage = read(&snapshot).coverage;
+        assert_eq!((coverage.statements, coverage.usable, coverage.exec_time_share), (3, 1, Some(0.5)));
+        assert_eq!(coverage.skipped.iter().map(|skipped| skipped.exec_time_share).collect::<Vec<_>>(), [0.3, 0.2]);
+        assert!(coverage.skipped[1].reason.contains("GRANT pg_read_all_stats"));
+    }
+
+    #[test]
+    fn nothing_recorded_has_no_share() {
+        let workload = read(&sample::crm());
+        assert_eq!((workload.queries.len(), workload.coverage.exec_time_share), (0, None));
+    }
+}
