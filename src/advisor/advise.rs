@@ -1,6 +1,6 @@
 //! The pipeline: read, generate, price, select, explain.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, label};
@@ -46,11 +46,12 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
 
     let mut names = IndexNames::new(snapshot);
     let mut proposals: Vec<(usize, Proposal)> = Vec::new();
-    let total = planned.iter().map(|query| prices.cost(*query, &selection.chosen) * prices.weight(*query)).sum();
+    let chosen = prices.marks(selection.chosen.iter().copied());
+    let total = planned.iter().map(|query| prices.cost(*query, &chosen) * prices.weight(*query)).sum();
     for candidate in selection.chosen.iter().copied() {
         let index = Candidate::clone(&prices.candidates[candidate]);
         let burden = writes.burden(&index);
-        let (statements, gained) = effects(&mut prices, &queries, &selection.chosen, candidate);
+        let (statements, gained) = effects(&mut prices, &queries, &chosen, candidate);
         let Some(facts) = facts.get(&index.table) else { continue };
         let fresh = fresh(facts, &index);
         let mut risks = burden.risks;
@@ -70,7 +71,8 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
         };
         proposals.push((candidate, proposal));
     }
-    let mut refused: Vec<(u8, Refused)> = generated.refused.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
+    let mut refused: Vec<(u8, Refused)> =
+        generated.refused.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
     refused.extend(unchosen(&prices, &selection, &proposals));
     refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
     proposals.sort_by(|(a, one), (b, other)| other.workload_cost.before.total_cmp(&one.workload_cost.before).then(a.cmp(b)));
@@ -83,7 +85,7 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
 
 /// Returns the statements that have a price; the others join the skipped ones.
 fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], coverage: &mut Coverage, exec_ms: f64) -> Vec<usize> {
-    let none = BTreeSet::new();
+    let none = prices.marks([]);
     let mut planned = Vec::new();
     for (at, query) in queries.iter().enumerate() {
         match prices.plan(at, &none) {
@@ -106,16 +108,24 @@ fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query
 }
 
 /// Returns what one chosen index does to each statement, and the weighted sum of it.
-fn effects<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], chosen: &BTreeSet<usize>, candidate: usize) -> (Vec<StatementEffect>, f64) {
-    let mut without = chosen.clone();
-    without.remove(&candidate);
+fn effects<M: CostModel + ?Sized>(
+    prices: &mut Prices<'_, M>,
+    queries: &[Query],
+    chosen: &[bool],
+    candidate: usize,
+) -> (Vec<StatementEffect>, f64) {
+    let mut without = chosen.to_vec();
+    without[candidate] = false;
     let mut effects: Vec<(f64, StatementEffect)> = Vec::new();
     for query in prices.served[candidate].clone() {
         let cost = Diff { before: prices.cost(query, &without), after: prices.cost(query, chosen) };
         let gained = (cost.before - cost.after) * prices.weight(query);
         if gained != 0.0 && gained.is_finite() {
             let Query { query_id, text, calls, .. } = &queries[query];
-            effects.push((gained, StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost }));
+            effects.push((
+                gained,
+                StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost },
+            ));
         }
     }
     effects.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.query.cmp(&other.query)));
@@ -155,7 +165,10 @@ fn superseded(existing: &[&Index], index: &Candidate) -> Vec<String> {
         old.keys.iter().zip(&index.keys).all(|(old, new)| {
             let flipped = old.descending != new.descending;
             let opclass = if old.opclass_is_default { new.opclass.is_none() } else { new.opclass.as_ref() == Some(&old.opclass) };
-            old.target == new.target && opclass && (old.nulls_first != new.nulls_first) == flipped && *backward.get_or_insert(flipped) == flipped
+            old.target == new.target
+                && opclass
+                && (old.nulls_first != new.nulls_first) == flipped
+                && *backward.get_or_insert(flipped) == flipped
         }) && old.included.iter().all(|name| index.included.contains(name) || index.leading_columns().any(|key| key == name))
     };
     existing.iter().filter(plain).filter(begins).map(|old| old.name.name.clone()).collect()
@@ -198,7 +211,8 @@ mod tests {
     const COUNTS: &str = "select status, count(*) from prospects where user_id = $1 group by status";
     const MINE: &str = "select * from prospects where user_id = $1";
     const MEETINGS: &str = "select * from meetings where user_id = $1 and scheduled_at between $2 and $3 order by scheduled_at";
-    const JOINED: &str = "select p.* from campaign_prospects cp join prospects p on p.id = cp.prospect_id where cp.campaign_id = $1 and cp.status = $2";
+    const JOINED: &str =
+        "select p.* from campaign_prospects cp join prospects p on p.id = cp.prospect_id where cp.campaign_id = $1 and cp.status = $2";
     const RECENT: &str = "select count(*) from campaign_prospects where created_at >= $1 and created_at < $2";
 
     fn names(advice: &Advice) -> Vec<&str> {
@@ -288,11 +302,19 @@ mod tests {
     #[test]
     fn no_statement_may_become_much_dearer() {
         let prices = |dearer: f64| {
-            PriceTable::default().bare(MINE, 1_000.0).bare(COUNTS, 10.0).with(MINE, "prospects (user_id)", 10.0).with(COUNTS, "prospects (user_id)", dearer)
+            PriceTable::default().bare(MINE, 1_000.0).bare(COUNTS, 10.0).with(MINE, "prospects (user_id)", 10.0).with(
+                COUNTS,
+                "prospects (user_id)",
+                dearer,
+            )
         };
         struct Worse(PriceTable, f64);
         impl CostModel for Worse {
-            fn plan(&mut self, query: &Query, configuration: &super::super::Configuration) -> Result<super::super::Plan, super::super::NotPlannable> {
+            fn plan(
+                &mut self,
+                query: &Query,
+                configuration: &super::super::Configuration,
+            ) -> Result<super::super::Plan, super::super::NotPlannable> {
                 let mut plan = self.0.plan(query, configuration)?;
                 if query.text == COUNTS && !configuration.created.is_empty() {
                     plan.cost = self.1;
@@ -325,12 +347,26 @@ mod tests {
             let name = crate::catalog::QualifiedName::new("public", format!("t{at}"));
             snapshot.tables.push(crate::catalog::Table { oid: 1_000 + at, name, ..prospects.clone() });
         }
-        let texts = ["user_id = $1 and status = $2 order by created_at desc limit $3", "user_id = $1 and score > $2", "email = $1",
-            "created_at >= $1 and created_at < $2", "status in ($1, $2) and score = $3 and user_id = $4 order by email"];
+        let texts = [
+            "user_id = $1 and status = $2 order by created_at desc limit $3",
+            "user_id = $1 and score > $2",
+            "email = $1",
+            "created_at >= $1 and created_at < $2",
+            "status in ($1, $2) and score = $3 and user_id = $4 order by email",
+        ];
         for at in 0..500u64 {
             let (table, other) = (at / 5, (at * 7) % 100);
             let text = match at % 7 {
-                0 => format!("select * from t{table} a join t{other} b on b.user_id = a.id where a.{}", texts[at as usize % 5].replace("user_id", "a.user_id").replace("status", "a.status").replace("created_at", "a.created_at").replace("score", "a.score").replace("email", "a.email").replace("a.a.", "a.")),
+                0 => format!(
+                    "select * from t{table} a join t{other} b on b.user_id = a.id where a.{}",
+                    texts[at as usize % 5]
+                        .replace("user_id", "a.user_id")
+                        .replace("status", "a.status")
+                        .replace("created_at", "a.created_at")
+                        .replace("score", "a.score")
+                        .replace("email", "a.email")
+                        .replace("a.a.", "a.")
+                ),
                 _ => format!("select * from t{table} where {}", texts[at as usize % 5]),
             };
             snapshot.statements.push(sample::statement(at, &text, 1_000 + at, 20_000, 1_000.0));
@@ -342,7 +378,11 @@ mod tests {
     fn a_large_workload_is_planned_few_times() {
         struct Counting<'a>(Estimate<'a>, usize);
         impl CostModel for Counting<'_> {
-            fn plan(&mut self, query: &Query, configuration: &super::super::Configuration) -> Result<super::super::Plan, super::super::NotPlannable> {
+            fn plan(
+                &mut self,
+                query: &Query,
+                configuration: &super::super::Configuration,
+            ) -> Result<super::super::Plan, super::super::NotPlannable> {
                 self.1 += 1;
                 self.0.plan(query, configuration)
             }
@@ -351,10 +391,8 @@ mod tests {
             }
         }
         let snapshot = large();
-        let started = std::time::Instant::now();
         let mut model = Counting(Estimate::new(&snapshot), 0);
         let advice = advise(&snapshot, &mut model, &BUDGET);
-        println!("{:?} {} plans, {} proposals, {} refused", started.elapsed(), model.1, advice.proposals.len(), advice.refused.len());
         assert_eq!(advice.coverage.usable, 500, "{:?}", advice.coverage.skipped);
         assert!(model.1 < 60_000 && !advice.proposals.is_empty(), "{} plans", model.1);
     }
@@ -362,8 +400,16 @@ mod tests {
     /// Statements and calls to draw workloads from.
     fn workloads() -> impl Strategy<Value = Vec<(&'static str, u64)>> {
         let texts = [
-            LATEST, COUNTS, MINE, MEETINGS, JOINED, RECENT, "select * from prospects where email = $1", "select max(created_at) from prospects where user_id = $1",
-            "select * from campaign_prospects where prospect_id = $1 and status in ($2, $3)", "select * from prospects where score > $1 order by score limit 5",
+            LATEST,
+            COUNTS,
+            MINE,
+            MEETINGS,
+            JOINED,
+            RECENT,
+            "select * from prospects where email = $1",
+            "select max(created_at) from prospects where user_id = $1",
+            "select * from campaign_prospects where prospect_id = $1 and status in ($2, $3)",
+            "select * from prospects where score > $1 order by score limit 5",
             "select * from users u where exists (select 1 from meetings m where m.user_id = u.id and m.scheduled_at > $1)",
         ];
         prop::collection::vec((prop::sample::select(texts.to_vec()), 1..10_000u64), 1..8)

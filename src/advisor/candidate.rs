@@ -78,7 +78,8 @@ impl Candidate {
             && self.method == other.method
             && self.predicate == other.predicate
             && self.keys.len() <= other.keys.len()
-            && (self.keys.iter().eq(&other.keys[..self.keys.len()]) || self.keys.iter().map(flipped).eq(other.keys[..self.keys.len()].iter().cloned()))
+            && (self.keys.iter().eq(&other.keys[..self.keys.len()])
+                || self.keys.iter().map(flipped).eq(other.keys[..self.keys.len()].iter().cloned()))
             && self.included.iter().all(|name| other.included.contains(name) || other.leading_columns().any(|key| key == name))
     }
 }

@@ -49,7 +49,15 @@ pub(crate) fn generate(relations: &Relations<'_>, facts: &HashMap<Oid, Facts<'_>
 }
 
 /// Adds a candidate and all its prefixes, so that a wider search always contains the narrower one.
-fn propose(generated: &mut Generated, relations: &Relations<'_>, facts: &Facts<'_>, at: usize, mut keys: Vec<CandidateKey>, wanted: &Wanted<'_>, budget: &Budget) {
+fn propose(
+    generated: &mut Generated,
+    relations: &Relations<'_>,
+    facts: &Facts<'_>,
+    at: usize,
+    mut keys: Vec<CandidateKey>,
+    wanted: &Wanted<'_>,
+    budget: &Budget,
+) {
     keys.truncate(budget.width_max);
     for width in (1..=keys.len()).rev() {
         let candidate = Arc::new(Candidate {
@@ -131,7 +139,8 @@ fn frequency(queries: &[Query]) -> Frequency<'_> {
     let mut frequency = Frequency::new();
     for query in queries {
         for access in query.blocks.iter().flat_map(|block| &block.accesses) {
-            let equalities: BTreeSet<&str> = access.conditions.iter().filter(|found| found.is_equality()).map(|found| found.column.as_str()).collect();
+            let equalities: BTreeSet<&str> =
+                access.conditions.iter().filter(|found| found.is_equality()).map(|found| found.column.as_str()).collect();
             for column in equalities {
                 let calls = frequency.entry((access.table, column)).or_default();
                 *calls = calls.saturating_add(query.calls);
@@ -212,7 +221,8 @@ impl<'q> Wanted<'q> {
                 self.extend_with_rest(&[plain(first.column)], first.single, &mut lists);
             }
             // A list of values breaks the order: leave it out.
-            let single: Vec<CandidateKey> = equalities.iter().filter(|equality| equality.single).map(|equality| plain(equality.column)).collect();
+            let single: Vec<CandidateKey> =
+                equalities.iter().filter(|equality| equality.single).map(|equality| plain(equality.column)).collect();
             if !all_single && !single.is_empty() {
                 self.extend_with_rest(&single, true, &mut lists);
             }
@@ -269,7 +279,8 @@ impl<'q> Wanted<'q> {
             by(&|a, b| b.join.cmp(&a.join).then(a.kept.total_cmp(&b.kept))),
         ];
         for index in existing.iter().filter(|index| index.usable() && index.predicate.is_none()) {
-            let leading: Vec<&str> = index.leading_columns().take_while(|name| self.equalities.iter().any(|equality| equality.column == *name)).collect();
+            let leading: Vec<&str> =
+                index.leading_columns().take_while(|name| self.equalities.iter().any(|equality| equality.column == *name)).collect();
             if !leading.is_empty() {
                 let place = |equality: &Equality<'_>| leading.iter().position(|name| *name == equality.column).unwrap_or(usize::MAX);
                 orders.push(by(&|a, b| place(a).cmp(&place(b)).then(a.kept.total_cmp(&b.kept))));
@@ -316,7 +327,12 @@ fn plain(column: &str) -> CandidateKey {
 fn range_key(facts: &Facts<'_>, condition: &Condition) -> CandidateKey {
     let key = plain(&condition.column);
     let Some(column) = facts.table.column(&condition.column) else { return key };
-    let bytewise = |column: &Column| column.collation.as_deref().is_some_and(|collation| matches!(collation.rsplit('.').next(), Some("\"C\"" | "C" | "POSIX" | "\"POSIX\"")));
+    let bytewise = |column: &Column| {
+        column
+            .collation
+            .as_deref()
+            .is_some_and(|collation| matches!(collation.rsplit('.').next(), Some("\"C\"" | "C" | "POSIX" | "\"POSIX\"")))
+    };
     match condition.class {
         Class::Prefix(_) if !bytewise(column) => {
             let opclass = if column.type_name.starts_with("character varying") { "varchar_pattern_ops" } else { "text_pattern_ops" };
@@ -338,7 +354,10 @@ mod tests {
         let budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05 };
         let generated = generate(&relations, &Facts::of_all(&relations), &queries, &budget);
         let label = |candidate: &Arc<Candidate>| candidate::label(candidate);
-        (generated.candidates.keys().map(label).collect(), generated.refused.iter().map(|(candidate, reason)| (label(candidate), reason.clone())).collect())
+        (
+            generated.candidates.keys().map(label).collect(),
+            generated.refused.iter().map(|(candidate, reason)| (label(candidate), reason.clone())).collect(),
+        )
     }
 
     fn of(text: &str) -> (Vec<String>, BTreeMap<String, String>) {
@@ -409,8 +428,13 @@ mod tests {
 
     #[test]
     fn both_sides_of_a_join_are_candidates() {
-        let (candidates, refused) = of("select * from campaign_prospects cp join prospects p on p.id = cp.prospect_id where cp.campaign_id = $1");
-        assert!(candidates.contains(&"campaign_prospects (prospect_id)".to_owned()) && candidates.contains(&"campaign_prospects (campaign_id)".to_owned()), "{candidates:?}");
+        let (candidates, refused) =
+            of("select * from campaign_prospects cp join prospects p on p.id = cp.prospect_id where cp.campaign_id = $1");
+        assert!(
+            candidates.contains(&"campaign_prospects (prospect_id)".to_owned())
+                && candidates.contains(&"campaign_prospects (campaign_id)".to_owned()),
+            "{candidates:?}"
+        );
         assert_eq!(refused["prospects (id)"], "already covered by prospects_pkey");
     }
 

@@ -46,7 +46,9 @@ impl CostModel for PriceTable {
     fn plan(&mut self, query: &Query, configuration: &Configuration) -> Result<Plan, NotPlannable> {
         self.asked += 1;
         let bare = self.bare.get(&query.text).ok_or_else(|| NotPlannable { reason: "no price given".to_owned() })?;
-        let priced = |candidate: &Arc<Candidate>| self.with.get(&(query.text.clone(), candidate::label(candidate))).map(|cost| (*cost, Arc::clone(candidate)));
+        let priced = |candidate: &Arc<Candidate>| {
+            self.with.get(&(query.text.clone(), candidate::label(candidate))).map(|cost| (*cost, Arc::clone(candidate)))
+        };
         let best = configuration.created.iter().filter_map(priced).min_by(|a, b| a.0.total_cmp(&b.0));
         Ok(match best {
             Some((cost, candidate)) if cost < *bare => Plan { cost, used: vec![UsedIndex::Created(candidate)] },

@@ -1,6 +1,6 @@
 //! Prices remembered: a statement is planned once for each set of candidates that could matter to it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Candidate;
@@ -20,7 +20,10 @@ pub(crate) struct Prices<'q, M: CostModel + ?Sized> {
     pub(crate) relevant: Vec<Vec<usize>>,
     /// Statements a candidate can matter to, by candidate.
     pub(crate) served: Vec<Vec<usize>>,
-    known: HashMap<(usize, Vec<usize>), Arc<Plan>>,
+    /// Prices by statement, then by the relevant candidates present.
+    known: Vec<HashMap<Vec<usize>, Arc<Plan>>>,
+    /// The look-up key under construction, kept to spare an allocation for each question.
+    subset: Vec<usize>,
 }
 
 impl<'q, M: CostModel + ?Sized> Prices<'q, M> {
@@ -28,32 +31,40 @@ impl<'q, M: CostModel + ?Sized> Prices<'q, M> {
     pub(crate) fn new(model: &'q mut M, queries: &'q [Query], candidates: Vec<Arc<Candidate>>) -> Self {
         model.prepare(&candidates);
         let sizes = candidates.iter().map(|candidate| model.size(candidate)).collect();
-        let relevant: Vec<Vec<usize>> = queries.iter().map(|query| (0..candidates.len()).filter(|at| matters(&candidates[*at], query)).collect()).collect();
+        let relevant: Vec<Vec<usize>> =
+            queries.iter().map(|query| (0..candidates.len()).filter(|at| matters(&candidates[*at], query)).collect()).collect();
         let mut served = vec![Vec::new(); candidates.len()];
         for (query, candidates) in relevant.iter().enumerate() {
             candidates.iter().for_each(|candidate| served[*candidate].push(query));
         }
-        Self { model, queries, candidates, sizes, relevant, served, known: HashMap::new() }
+        Self { model, queries, candidates, sizes, relevant, served, known: vec![HashMap::new(); queries.len()], subset: Vec::new() }
     }
 
-    /// Returns a statement's plan under a set of candidates.
-    pub(crate) fn plan(&mut self, query: usize, chosen: &BTreeSet<usize>) -> Result<Arc<Plan>, NotPlannable> {
-        let subset: Vec<usize> = self.relevant[query].iter().filter(|candidate| chosen.contains(candidate)).copied().collect();
-        let key = (query, subset);
-        if let Some(plan) = self.known.get(&key) {
+    /// Returns a statement's plan under a set of candidates, given as one mark a candidate.
+    pub(crate) fn plan(&mut self, query: usize, chosen: &[bool]) -> Result<Arc<Plan>, NotPlannable> {
+        self.subset.clear();
+        self.subset.extend(self.relevant[query].iter().filter(|candidate| chosen[**candidate]));
+        if let Some(plan) = self.known[query].get(&self.subset) {
             return Ok(Arc::clone(plan));
         }
-        let configuration = Configuration::with(key.1.iter().map(|candidate| Arc::clone(&self.candidates[*candidate])));
+        let configuration = Configuration::with(self.subset.iter().map(|candidate| Arc::clone(&self.candidates[*candidate])));
         let plan = Arc::new(self.model.plan(&self.queries[query], &configuration)?);
-        self.known.insert(key, Arc::clone(&plan));
+        self.known[query].insert(self.subset.clone(), Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// Returns the marks of a set of candidates.
+    pub(crate) fn marks(&self, set: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut marks = vec![false; self.candidates.len()];
+        set.into_iter().for_each(|candidate| marks[candidate] = true);
+        marks
     }
 
     /// Returns the cost of one execution.
     ///
     /// A statement that could be planned without candidates but cannot be with them counts as infinitely worse, so that
     /// no such set is chosen.
-    pub(crate) fn cost(&mut self, query: usize, chosen: &BTreeSet<usize>) -> f64 {
+    pub(crate) fn cost(&mut self, query: usize, chosen: &[bool]) -> f64 {
         self.plan(query, chosen).map_or(f64::INFINITY, |plan| plan.cost)
     }
 

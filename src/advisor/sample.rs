@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::{
-    Column, ColumnStatistics, Index, IndexUsage, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource, Table, TableKind,
-    TableUsage,
+    Column, ColumnStatistics, Index, IndexUsage, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource,
+    Table, TableKind, TableUsage,
 };
 
 /// A column's type, distinct values (negative: a share of the rows) and correlation.
@@ -159,8 +159,14 @@ pub(crate) fn crm() -> Snapshot {
         "prospects",
         100_000.0,
         2_500,
-        &[Col("id", "bigint", -1.0, 1.0), Col("user_id", "bigint", 500.0, 0.02), Col("status", "text", 4.0, 0.4), Col("email", "text", -1.0, 0.0),
-            Col("created_at", TIME, -1.0, 0.99), Col("score", "integer", 100.0, 0.0)],
+        &[
+            Col("id", "bigint", -1.0, 1.0),
+            Col("user_id", "bigint", 500.0, 0.02),
+            Col("status", "text", 4.0, 0.4),
+            Col("email", "text", -1.0, 0.0),
+            Col("created_at", TIME, -1.0, 0.99),
+            Col("score", "integer", 100.0, 0.0),
+        ],
     );
     let status = prospects.columns[2].statistics.as_mut().unwrap();
     status.common_values = ["new", "contacted", "won", "lost"].map(String::from).to_vec();
@@ -168,12 +174,43 @@ pub(crate) fn crm() -> Snapshot {
     let tables = vec![
         table(1, "users", 500.0, 10, &[Col("id", "bigint", -1.0, 1.0), Col("email", "text", -1.0, 0.0)]),
         prospects,
-        table(3, "campaign_prospects", 300_000.0, 2_000, &[Col("id", "bigint", -1.0, 1.0), Col("campaign_id", "bigint", 300.0, 0.9),
-            Col("prospect_id", "bigint", 90_000.0, 0.01), Col("status", "text", 5.0, 0.3), Col("created_at", TIME, -1.0, 0.99)]),
-        table(4, "meetings", 60_000.0, 900, &[Col("id", "bigint", -1.0, 1.0), Col("user_id", "bigint", 500.0, 0.02), Col("prospect_id", "bigint", -0.5, 0.02),
-            Col("scheduled_at", TIME, -0.9, 0.3)]),
-        table(5, "ai_conversation_log", 200_000.0, 9_000, &[Col("id", "bigint", -1.0, 1.0), Col("user_id", "bigint", 500.0, 0.02), Col("body", "text", -1.0, 0.0),
-            Col("created_at", TIME, -1.0, 0.99)]),
+        table(
+            3,
+            "campaign_prospects",
+            300_000.0,
+            2_000,
+            &[
+                Col("id", "bigint", -1.0, 1.0),
+                Col("campaign_id", "bigint", 300.0, 0.9),
+                Col("prospect_id", "bigint", 90_000.0, 0.01),
+                Col("status", "text", 5.0, 0.3),
+                Col("created_at", TIME, -1.0, 0.99),
+            ],
+        ),
+        table(
+            4,
+            "meetings",
+            60_000.0,
+            900,
+            &[
+                Col("id", "bigint", -1.0, 1.0),
+                Col("user_id", "bigint", 500.0, 0.02),
+                Col("prospect_id", "bigint", -0.5, 0.02),
+                Col("scheduled_at", TIME, -0.9, 0.3),
+            ],
+        ),
+        table(
+            5,
+            "ai_conversation_log",
+            200_000.0,
+            9_000,
+            &[
+                Col("id", "bigint", -1.0, 1.0),
+                Col("user_id", "bigint", 500.0, 0.02),
+                Col("body", "text", -1.0, 0.0),
+                Col("created_at", TIME, -1.0, 0.99),
+            ],
+        ),
     ];
     let indexes = vec![
         index(15, 5, "idx_conversation_user_id", &["user_id"]),
@@ -188,6 +225,7 @@ pub(crate) fn crm() -> Snapshot {
 
 /// The same with statements of `(text, calls)`, one millisecond a call.
 pub(crate) fn crm_running(statements: &[(&str, u64)]) -> Snapshot {
-    let recorded = statements.iter().enumerate().map(|(at, (text, calls))| statement(at as u64 + 1, text, *calls, calls * 20, *calls as f64));
+    let recorded =
+        statements.iter().enumerate().map(|(at, (text, calls))| statement(at as u64 + 1, text, *calls, calls * 20, *calls as f64));
     Snapshot { statements: recorded.collect(), ..crm() }
 }

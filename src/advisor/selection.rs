@@ -5,7 +5,7 @@
 //! several numbers of indexes a table, and every set they pass through is kept: the answer is the best of them that the
 //! budget admits. So more budget can only add sets to choose from and never makes the answer worse.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Budget;
 use super::cost::CostModel;
@@ -22,8 +22,8 @@ const HEAVY_SHARE: f64 = 0.01;
 const HEAVY_OF_AVERAGE: f64 = 0.5;
 /// Bytes below which indexes count as equally small: a page more or less decides nothing.
 const SIZE_STEP: f64 = 64.0 * 1024.0;
-/// New indexes a table that the searches allow; the last has no limit.
-const PER_TABLE: [usize; 4] = [1, 2, 3, usize::MAX];
+/// New indexes a table that the searches allow, without limit first.
+const PER_TABLE: [usize; 4] = [usize::MAX - 1, 3, 2, 1];
 
 /// The set chosen, and what was learnt about the rest.
 #[derive(Debug, Default)]
@@ -46,56 +46,95 @@ pub(crate) fn select<M: CostModel + ?Sized>(
     budget: &Budget,
     planned: &[usize],
 ) -> Selection {
-    let none = BTreeSet::new();
-    let bare: BTreeMap<usize, f64> = planned.iter().map(|query| (*query, prices.cost(*query, &none))).collect();
-    let workload = bare.iter().map(|(query, cost)| cost * prices.weight(*query)).sum();
-    let mut search = Search { prices, writes, gain_min: budget.gain_min, bare, workload, seen: HashSet::new(), sets: Vec::new() };
-    let alone: Vec<f64> = (0..writes.len()).map(|candidate| search.gain(&none, &[candidate].into())).collect();
+    let none = prices.marks([]);
+    let mut bare = vec![None; prices.relevant.len()];
+    for query in planned {
+        bare[*query] = Some(prices.cost(*query, &none));
+    }
+    let workload = bare.iter().enumerate().filter_map(|(query, cost)| Some((*cost)? * prices.weight(query))).sum();
+    let heavy = HEAVY_SHARE.min(HEAVY_OF_AVERAGE / planned.len().max(1) as f64) * workload;
+    let mut search = Search { prices, writes, gain_min: budget.gain_min, bare, workload, heavy, sets: HashMap::new() };
+    let alone: Vec<f64> = (0..writes.len())
+        .map(|candidate| search.judge(&mut none.clone(), &Move { add: Some(candidate), remove: Vec::new() }).gain)
+        .collect();
     let useful = search.useful(&alone);
     search.keep(&none, workload);
+    let mut searched = 0;
     for width in 1..=budget.width_max.max(1) {
-        let pool: Vec<usize> = useful.iter().copied().filter(|candidate| search.prices.candidates[*candidate].keys.len() <= width).collect();
-        for per_table in PER_TABLE {
-            for per_byte in [true, false] {
-                let (end, cost) = search.grow(&pool, per_table, per_byte);
-                search.shrink(end, cost);
+        let pool: Vec<usize> =
+            useful.iter().copied().filter(|candidate| search.prices.candidates[*candidate].keys.len() <= width).collect();
+        if pool.len() == searched {
+            // No candidate is this wide: the searches would be those of the width before.
+            continue;
+        }
+        searched = pool.len();
+        for per_byte in [true, false] {
+            let mut crowded = usize::MAX;
+            for per_table in PER_TABLE {
+                // Where fewer indexes met on a table, the limit changes nothing.
+                if per_table < crowded {
+                    crowded = search.run(&pool, per_table, per_byte);
+                }
             }
         }
     }
-    search.sets.sort_by(|(a, cost_a), (b, cost_b)| cost_a.total_cmp(cost_b).then(a.len().cmp(&b.len())).then_with(|| a.cmp(b)));
-    let chosen = search.best(|prices, set| fits(prices, set, existing, budget));
-    let unbounded = search.best(|_, _| true);
+    let mut sets: Vec<(Vec<usize>, f64)> = std::mem::take(&mut search.sets).into_iter().collect();
+    sets.sort_by(|(a, cost_a), (b, cost_b)| cost_a.total_cmp(cost_b).then(a.len().cmp(&b.len())).then_with(|| a.cmp(b)));
+    let chosen = search.best(&sets, |prices, set| fits(prices, set, existing, budget));
+    let unbounded = search.best(&sets, |_, _| true);
     Selection { chosen, unbounded, alone, workload }
 }
 
 /// Returns whether the budget admits a set.
-fn fits<M: CostModel + ?Sized>(prices: &Prices<'_, M>, set: &BTreeSet<usize>, existing: &HashMap<Oid, usize>, budget: &Budget) -> bool {
+fn fits<M: CostModel + ?Sized>(prices: &Prices<'_, M>, set: &[usize], existing: &HashMap<Oid, usize>, budget: &Budget) -> bool {
     let size: Bytes = set.iter().map(|candidate| prices.sizes[*candidate]).sum();
-    let counts = count_by_table(set.iter().map(|candidate| prices.candidates[*candidate].table));
+    let mut counts: BTreeMap<Oid, usize> = BTreeMap::new();
+    for candidate in set {
+        *counts.entry(prices.candidates[*candidate].table).or_default() += 1;
+    }
     let total = |table: &Oid, count: &usize| existing.get(table).copied().unwrap_or_default() + count;
     budget.size_max.is_none_or(|most| size <= most)
         && budget.indexes_per_table_max.is_none_or(|most| counts.iter().all(|(table, count)| total(table, count) <= most))
+}
+
+/// A change of a set: one index more, some less.
+#[derive(Debug, Clone)]
+struct Move {
+    add: Option<usize>,
+    remove: Vec<usize>,
+}
+
+/// What a change is worth.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    /// The weighted gain after write cost; infinitely negative when a statement would become much dearer than it is
+    /// without any candidate.
+    gain: f64,
+    /// Whether that is a share of the workload, or of one heavy statement's own cost, that is worth an index.
+    worthwhile: bool,
 }
 
 struct Search<'s, 'q, M: CostModel + ?Sized> {
     prices: &'s mut Prices<'q, M>,
     writes: &'s [f64],
     gain_min: f64,
-    bare: BTreeMap<usize, f64>,
+    /// Cost of each statement without candidates; `None` when it has no price.
+    bare: Vec<Option<f64>>,
     workload: f64,
-    seen: HashSet<BTreeSet<usize>>,
+    /// Weighted cost from which a statement's own gain counts.
+    heavy: f64,
     /// Every set passed through, with its cost.
-    sets: Vec<(BTreeSet<usize>, f64)>,
+    sets: HashMap<Vec<usize>, f64>,
 }
 
 impl<'q, M: CostModel + ?Sized> Search<'_, 'q, M> {
     /// Returns the candidates that gain something alone, or that a plan uses when all are there.
     fn useful(&mut self, alone: &[f64]) -> Vec<usize> {
         let mut useful: BTreeSet<usize> = (0..alone.len()).filter(|candidate| alone[*candidate] > 0.0).collect();
-        let queries: Vec<usize> = self.bare.keys().copied().collect();
-        for query in queries {
-            let all: BTreeSet<usize> = self.prices.relevant[query].iter().copied().collect();
-            if let Ok(plan) = self.prices.plan(query, &all) {
+        for query in (0..self.bare.len()).filter(|query| self.bare[*query].is_some()).collect::<Vec<_>>() {
+            let all = self.prices.relevant[query].clone();
+            let marks = self.prices.marks(all.iter().copied());
+            if let Ok(plan) = self.prices.plan(query, &marks) {
                 useful.extend(all.iter().filter(|candidate| plan.uses(&self.prices.candidates[**candidate])));
             }
         }
@@ -103,159 +142,190 @@ impl<'q, M: CostModel + ?Sized> Search<'_, 'q, M> {
     }
 
     /// Remembers a set as a possible answer.
-    fn keep(&mut self, set: &BTreeSet<usize>, cost: f64) {
-        if self.seen.insert(set.clone()) {
-            self.sets.push((set.clone(), cost));
-        }
+    fn keep(&mut self, chosen: &[bool], cost: f64) {
+        let set = members(chosen);
+        // The first way to a set prices it, lest rounding on another way decide between equals.
+        self.sets.entry(set).or_insert(cost);
     }
 
-    /// Returns the cheapest set that is admitted and in which every index still helps.
-    fn best(&mut self, admitted: impl Fn(&Prices<'q, M>, &BTreeSet<usize>) -> bool) -> BTreeSet<usize> {
-        for at in 0..self.sets.len() {
-            let set = self.sets[at].0.clone();
-            if admitted(self.prices, &set) && self.all_help(&set) {
-                return set;
-            }
-        }
-        BTreeSet::new()
+    /// Returns the first set that is admitted and in which every index still helps.
+    fn best(&mut self, sets: &[(Vec<usize>, f64)], admitted: impl Fn(&Prices<'q, M>, &[usize]) -> bool) -> BTreeSet<usize> {
+        let found = sets.iter().find(|(set, _)| admitted(self.prices, set) && self.all_help(set));
+        found.map(|(set, _)| set.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Returns whether taking any index away would lose something worthwhile.
-    fn all_help(&mut self, set: &BTreeSet<usize>) -> bool {
+    /// Returns whether taking any index of a set away would lose something worthwhile.
+    fn all_help(&mut self, set: &[usize]) -> bool {
+        let mut marks = self.prices.marks(set.iter().copied());
         set.iter().all(|candidate| {
-            let mut without = set.clone();
-            without.remove(candidate);
-            let gain = self.gain(&without, set);
-            self.worthwhile(&without, set, gain)
+            marks[*candidate] = false;
+            let helps = self.judge(&mut marks, &Move { add: Some(*candidate), remove: Vec::new() }).worthwhile;
+            marks[*candidate] = true;
+            helps
         })
     }
 
-    /// Statements whose price may differ between two sets.
-    fn affected(&self, before: &BTreeSet<usize>, after: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let changed = before.symmetric_difference(after);
-        changed.flat_map(|candidate| &self.prices.served[*candidate]).filter(|query| self.bare.contains_key(query)).copied().collect()
+    /// Statements whose price a change may alter.
+    fn affected(&self, change: &Move) -> Vec<usize> {
+        let changed = change.add.iter().chain(&change.remove);
+        let mut affected: Vec<usize> =
+            changed.flat_map(|candidate| &self.prices.served[*candidate]).copied().filter(|query| self.bare[*query].is_some()).collect();
+        affected.sort_unstable();
+        affected.dedup();
+        affected
     }
 
-    /// Returns the weighted gain of a change after write cost; infinitely negative when a statement would become dearer
-    /// than it is without any candidate.
-    fn gain(&mut self, before: &BTreeSet<usize>, after: &BTreeSet<usize>) -> f64 {
-        let mut gain = 0.0;
-        for query in self.affected(before, after) {
-            let cost = self.prices.cost(query, after);
-            if cost > self.bare[&query] * WORSE_MAX {
-                return f64::NEG_INFINITY;
+    /// Prices a change; the set is as before when it returns.
+    fn judge(&mut self, chosen: &mut [bool], change: &Move) -> Judged {
+        let affected = self.affected(change);
+        let before: Vec<f64> = affected.iter().map(|query| self.prices.cost(*query, chosen)).collect();
+        apply(chosen, change);
+        let after: Vec<f64> = affected.iter().map(|query| self.prices.cost(*query, chosen)).collect();
+        undo(chosen, change);
+        let written: f64 = change.add.iter().map(|candidate| self.writes[*candidate]).sum();
+        let spared: f64 = change.remove.iter().map(|candidate| self.writes[*candidate]).sum();
+        let mut gain = spared - written;
+        let mut helps_one = false;
+        for ((query, before), after) in affected.into_iter().zip(before).zip(after) {
+            let Some(bare) = self.bare[query] else { continue };
+            if after > bare * WORSE_MAX {
+                return Judged { gain: f64::NEG_INFINITY, worthwhile: false };
             }
-            gain += (self.prices.cost(query, before) - cost) * self.prices.weight(query);
+            let weight = self.prices.weight(query);
+            gain += (before - after) * weight;
+            helps_one |= bare * weight >= self.heavy && before - after >= self.gain_min * bare;
         }
-        let written = |set: &BTreeSet<usize>, other: &BTreeSet<usize>| set.difference(other).map(|candidate| self.writes[*candidate]).sum::<f64>();
-        gain - written(after, before) + written(before, after)
+        Judged { gain, worthwhile: gain > 0.0 && (helps_one || gain >= self.gain_min * self.workload) }
     }
 
-    /// Returns whether a gain is worth an index: a share of the workload, or of one heavy statement's own cost.
-    fn worthwhile(&mut self, before: &BTreeSet<usize>, after: &BTreeSet<usize>, gain: f64) -> bool {
-        if gain <= 0.0 || !gain.is_finite() {
-            return false;
-        }
-        if gain >= self.gain_min * self.workload {
-            return true;
-        }
-        self.affected(before, after).into_iter().any(|query| {
-            let own = self.bare[&query];
-            let share = HEAVY_SHARE.min(HEAVY_OF_AVERAGE / self.bare.len().max(1) as f64);
-            let heavy = own * self.prices.weight(query) >= share * self.workload;
-            heavy && self.prices.cost(query, before) - self.prices.cost(query, after) >= self.gain_min * own
-        })
-    }
-
-    /// Adds or widens, best first, until nothing is worth it.
-    fn grow(&mut self, pool: &[usize], per_table: usize, per_byte: bool) -> (BTreeSet<usize>, f64) {
-        let mut chosen = BTreeSet::new();
+    /// Grows a set, then shrinks it; returns the most new indexes that met on one table.
+    fn run(&mut self, pool: &[usize], per_table: usize, per_byte: bool) -> usize {
+        let mut chosen = self.prices.marks([]);
         let mut cost = self.workload;
+        let mut counts: HashMap<Oid, usize> = HashMap::new();
+        let mut crowded = 0;
         // A move's value changes only when a statement it affects was affected by the last one.
-        let mut values: HashMap<usize, (f64, BTreeSet<usize>)> = HashMap::new();
+        let mut values: Vec<Option<f64>> = vec![None; chosen.len()];
         loop {
-            let full = count_by_table(chosen.iter().map(|candidate: &usize| self.prices.candidates[*candidate].table));
             let mut best: Option<(f64, usize)> = None;
-            for candidate in pool.iter().copied().filter(|candidate| !chosen.contains(candidate)).collect::<Vec<_>>() {
-                if !values.contains_key(&candidate) {
-                    let after = self.with(&chosen, candidate);
-                    let gain = self.gain(&chosen, &after);
-                    let value = if self.worthwhile(&chosen, &after, gain) { self.value(&chosen, &after, gain, per_byte) } else { f64::NEG_INFINITY };
-                    values.insert(candidate, (value, after));
+            for candidate in pool.iter().copied() {
+                if chosen[candidate] {
+                    continue;
                 }
-                let (value, after) = &values[&candidate];
-                let table = self.prices.candidates[candidate].table;
-                let widens = after.len() <= chosen.len();
-                let room = widens || full.get(&table).copied().unwrap_or_default() < per_table;
-                if room && *value > 0.0 && best.is_none_or(|(most, _)| *value > most) {
-                    best = Some((*value, candidate));
+                let value = match values[candidate] {
+                    Some(value) => value,
+                    None => {
+                        let value = self.value_of_adding(&mut chosen, candidate, per_byte);
+                        values[candidate] = Some(value);
+                        value
+                    }
+                };
+                if value <= 0.0 || best.is_some_and(|(most, _)| value <= most) {
+                    continue;
+                }
+                let full = counts.get(&self.prices.candidates[candidate].table).copied().unwrap_or_default() >= per_table;
+                if !full || !self.adding(&chosen, candidate).remove.is_empty() {
+                    best = Some((value, candidate));
                 }
             }
-            let Some((_, candidate)) = best else { return (chosen, cost) };
-            let Some((_, after)) = values.remove(&candidate) else { return (chosen, cost) };
-            cost -= self.gain(&chosen, &after);
-            let touched = self.affected(&chosen, &after);
-            let table = self.prices.candidates[candidate].table;
-            values.retain(|other, (_, set)| {
-                let near = self.prices.candidates[*other].table == table || self.prices.served[*other].iter().any(|query| touched.contains(query));
-                if !near {
-                    // Still worth the same, but on top of the new set.
-                    *set = with(&self.prices.candidates, &after, *other);
-                }
-                !near
-            });
-            chosen = after;
+            let Some((_, candidate)) = best else { break };
+            let change = self.adding(&chosen, candidate);
+            cost -= self.judge(&mut chosen, &change).gain;
+            apply(&mut chosen, &change);
+            let count = counts.entry(self.prices.candidates[candidate].table).or_default();
+            *count = (*count + 1).saturating_sub(change.remove.len());
+            crowded = crowded.max(*count);
             self.keep(&chosen, cost);
+            self.forget_near(&change, &mut values);
         }
+        self.shrink(chosen, cost);
+        crowded
     }
 
-    /// Takes away, least loss first, down to nothing; every set on the way is a possible answer to a smaller budget.
-    fn shrink(&mut self, mut chosen: BTreeSet<usize>, mut cost: f64) {
-        while !chosen.is_empty() {
+    fn value_of_adding(&mut self, chosen: &mut [bool], candidate: usize, per_byte: bool) -> f64 {
+        let change = self.adding(chosen, candidate);
+        let judged = self.judge(chosen, &change);
+        if !judged.worthwhile {
+            return f64::NEG_INFINITY;
+        }
+        if !per_byte {
+            return judged.gain;
+        }
+        let removed: Bytes = change.remove.iter().map(|candidate| self.prices.sizes[*candidate]).sum();
+        judged.gain / (self.prices.sizes[candidate].0 as f64 - removed.0 as f64).max(SIZE_STEP)
+    }
+
+    /// Takes away, least loss a byte first, down to nothing: every set on the way may be the answer to a smaller budget.
+    fn shrink(&mut self, mut chosen: Vec<bool>, mut cost: f64) {
+        let mut losses: Vec<Option<f64>> = vec![None; chosen.len()];
+        loop {
             let mut least: Option<(f64, usize)> = None;
-            for candidate in chosen.clone() {
-                let mut without = chosen.clone();
-                without.remove(&candidate);
-                let gain = self.gain(&without, &chosen);
-                let loss = if self.worthwhile(&without, &chosen, gain) { gain / self.prices.sizes[candidate].0.max(1) as f64 } else { f64::NEG_INFINITY };
+            for candidate in members(&chosen) {
+                let loss = match losses[candidate] {
+                    Some(loss) => loss,
+                    None => {
+                        chosen[candidate] = false;
+                        let judged = self.judge(&mut chosen, &Move { add: Some(candidate), remove: Vec::new() });
+                        chosen[candidate] = true;
+                        let loss =
+                            if judged.worthwhile { judged.gain / self.prices.sizes[candidate].0.max(1) as f64 } else { f64::NEG_INFINITY };
+                        losses[candidate] = Some(loss);
+                        loss
+                    }
+                };
                 if least.is_none_or(|(smallest, _)| loss < smallest) {
                     least = Some((loss, candidate));
                 }
             }
             let Some((_, candidate)) = least else { return };
-            let before = chosen.clone();
-            chosen.remove(&candidate);
-            let gain = self.gain(&before, &chosen);
+            let change = Move { add: None, remove: vec![candidate] };
+            let gain = self.judge(&mut chosen, &change).gain;
             if !gain.is_finite() {
                 return;
             }
+            apply(&mut chosen, &change);
             cost -= gain;
             self.keep(&chosen, cost);
+            self.forget_near(&change, &mut losses);
         }
     }
 
-    fn with(&self, chosen: &BTreeSet<usize>, candidate: usize) -> BTreeSet<usize> {
-        with(&self.prices.candidates, chosen, candidate)
+    /// Returns the change that adds a candidate and takes away the prefixes of it that it makes needless.
+    fn adding(&self, chosen: &[bool], candidate: usize) -> Move {
+        let candidates = &self.prices.candidates;
+        // Candidates are in order, so those of one table are neighbours.
+        let table = candidates[candidate].table;
+        let from = candidates.partition_point(|other| other.table < table);
+        let neighbours = (from..candidates.len()).take_while(|other| candidates[*other].table == table);
+        let needless = neighbours.filter(|other| chosen[*other] && candidates[*other].is_prefix_of(&candidates[candidate])).collect();
+        Move { add: Some(candidate), remove: needless }
     }
 
-    fn value(&self, before: &BTreeSet<usize>, after: &BTreeSet<usize>, gain: f64, per_byte: bool) -> f64 {
-        if !per_byte {
-            return gain;
+    /// Forgets what was computed for candidates that share a statement or a table with a change.
+    fn forget_near(&self, change: &Move, values: &mut [Option<f64>]) {
+        for query in self.affected(change) {
+            self.prices.relevant[query].iter().for_each(|candidate| values[*candidate] = None);
         }
-        let size = |set: &BTreeSet<usize>| set.iter().map(|candidate| self.prices.sizes[*candidate]).sum::<Bytes>().0 as f64;
-        gain / (size(after) - size(before)).max(SIZE_STEP)
+        let tables: BTreeSet<Oid> =
+            change.add.iter().chain(&change.remove).map(|candidate| self.prices.candidates[*candidate].table).collect();
+        for (value, candidate) in values.iter_mut().zip(&self.prices.candidates) {
+            if tables.contains(&candidate.table) {
+                *value = None;
+            }
+        }
     }
 }
 
-/// Returns the set with a candidate, less the prefixes of it that it makes needless.
-fn with(candidates: &[std::sync::Arc<super::Candidate>], chosen: &BTreeSet<usize>, candidate: usize) -> BTreeSet<usize> {
-    let prefix = |other: &usize| candidates[*other].is_prefix_of(&candidates[candidate]);
-    chosen.iter().copied().filter(|other| !prefix(other)).chain([candidate]).collect()
+fn apply(chosen: &mut [bool], change: &Move) {
+    change.remove.iter().for_each(|candidate| chosen[*candidate] = false);
+    change.add.iter().for_each(|candidate| chosen[*candidate] = true);
 }
 
-fn count_by_table(tables: impl Iterator<Item = Oid>) -> BTreeMap<Oid, usize> {
-    tables.fold(BTreeMap::new(), |mut counts, table| {
-        *counts.entry(table).or_default() += 1;
-        counts
-    })
+fn undo(chosen: &mut [bool], change: &Move) {
+    change.add.iter().for_each(|candidate| chosen[*candidate] = false);
+    change.remove.iter().for_each(|candidate| chosen[*candidate] = true);
+}
+
+fn members(chosen: &[bool]) -> Vec<usize> {
+    chosen.iter().enumerate().filter(|(_, marked)| **marked).map(|(candidate, _)| candidate).collect()
 }

@@ -91,7 +91,11 @@ mod tests {
 
     #[test]
     fn lists_of_other_lengths_are_one_statement() {
-        let snapshot = sample::crm_running(&[("select * from prospects where id in ($1, $2)", 10), ("select * from prospects where id in ($1)", 5), ("select * from users", 1)]);
+        let snapshot = sample::crm_running(&[
+            ("select * from prospects where id in ($1, $2)", 10),
+            ("select * from prospects where id in ($1)", 5),
+            ("select * from users", 1),
+        ]);
         let workload = read(&snapshot);
         assert_eq!(workload.queries.iter().map(|query| query.calls).collect::<Vec<_>>(), [15, 1]);
         assert_eq!((workload.coverage.statements, workload.coverage.usable), (3, 3));

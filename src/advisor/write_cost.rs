@@ -53,9 +53,20 @@ impl<'a, 'f> Writes<'a, 'f> {
                 known.statements.push((write.sets.clone(), query.rows));
             }
         }
-        let indexes = snapshot.tables.iter().map(|table| (table.oid, relations.indexes_of(table.oid).iter().filter(|index| index.ready).count() as u64)).collect();
+        let indexes = snapshot
+            .tables
+            .iter()
+            .map(|table| (table.oid, relations.indexes_of(table.oid).iter().filter(|index| index.ready).count() as u64))
+            .collect();
         let number = |name, default| snapshot.server.number(name).unwrap_or(default);
-        Self { facts, indexes, updates, scale: scale(snapshot), page: number("seq_page_cost", 1.0), operator: number("cpu_operator_cost", 0.0025) }
+        Self {
+            facts,
+            indexes,
+            updates,
+            scale: scale(snapshot),
+            page: number("seq_page_cost", 1.0),
+            operator: number("cpu_operator_cost", 0.0025),
+        }
     }
 
     /// Returns what the index costs over the period the statements were recorded in.
@@ -86,7 +97,10 @@ impl<'a, 'f> Writes<'a, 'f> {
             }
         }
         if recorded.is_none() && usage.rows_updated > 0 {
-            risks.push(format!("Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.", usage.rows_updated));
+            risks.push(format!(
+                "Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.",
+                usage.rows_updated
+            ));
         }
         Burden { cost, hot_loss, risks }
     }
@@ -127,7 +141,8 @@ mod tests {
         let relations = Relations::new(&snapshot);
         let facts = Facts::of_all(&relations);
         let queries = workload::read(&snapshot).queries;
-        let key = |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key =
+            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
         Writes::new(&relations, &facts, &queries).burden(&Candidate {
             table: 2,
             table_name: snapshot.tables[1].name.clone(),

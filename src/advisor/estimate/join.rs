@@ -49,14 +49,20 @@ fn once(scans: &Scans<'_, '_>, block: &Block, limit: Option<f64>, runs: f64, out
     let order = wanted(block);
     let mut first: Vec<usize> = (0..block.accesses.len()).collect();
     if first.len() > FIRST_TABLES_TRIED {
-        let kept = |access: &Access| scans.facts.get(&access.table).map_or(f64::MAX, |facts| facts.rows * facts.kept(access, |condition| !condition.is_join()));
+        let kept = |access: &Access| {
+            scans.facts.get(&access.table).map_or(f64::MAX, |facts| facts.rows * facts.kept(access, |condition| !condition.is_join()))
+        };
         first.sort_by(|a, b| kept(&block.accesses[*a]).total_cmp(&kept(&block.accesses[*b])).then(a.cmp(b)));
         first.truncate(FIRST_TABLES_TRIED);
     }
     let mut best: Option<Found> = None;
     for start in first {
         // An order can be kept only when all its keys are of the table read first.
-        let order: Vec<_> = if order.iter().all(|(access, ..)| *access == start) { order.iter().map(|(_, column, down, nulls)| (*column, *down, *nulls)).collect() } else { Vec::new() };
+        let order: Vec<_> = if order.iter().all(|(access, ..)| *access == start) {
+            order.iter().map(|(_, column, down, nulls)| (*column, *down, *nulls)).collect()
+        } else {
+            Vec::new()
+        };
         for keep_order in [false, true] {
             if keep_order && order.is_empty() {
                 continue;
@@ -110,7 +116,15 @@ fn joined(scans: &Scans<'_, '_>, block: &Block, start: usize, order: &Order<'_>,
 }
 
 /// Joins one more table: by look-ups for each row so far, or by a hash of the table.
-fn with(scans: &Scans<'_, '_>, access: &Access, bound: &[usize], so_far: &Partial, runs: f64, outer_known: bool, keep_order: bool) -> Option<Partial> {
+fn with(
+    scans: &Scans<'_, '_>,
+    access: &Access,
+    bound: &[usize],
+    so_far: &Partial,
+    runs: f64,
+    outer_known: bool,
+    keep_order: bool,
+) -> Option<Partial> {
     let constants = scans.constants;
     let outer = so_far.rows.max(1.0);
     let looked_up = scans.paths(access, &[], outer * runs, &|condition| has_value(condition, bound, outer_known))?;
@@ -123,9 +137,18 @@ fn with(scans: &Scans<'_, '_>, access: &Access, bound: &[usize], so_far: &Partia
         None => looked_up.cost + outer * facts.rows * facts.kept(access, |condition| !condition.is_join()) * constants.cpu_operator,
     } + rows * constants.cpu_tuple;
     let scanned = cheapest_path(scans.paths(access, &[], runs, &|condition| has_value(condition, &[], outer_known))?.into_iter())?;
-    let spill = if scanned.rows * ROW_BYTES > constants.work_mem { 2.0 * (scanned.rows + outer) * ROW_BYTES / 8192.0 * constants.seq_page } else { 0.0 };
-    let hashed = scanned.cost + scanned.rows * (constants.cpu_operator + constants.cpu_tuple) + outer * constants.cpu_operator + rows * constants.cpu_tuple + spill;
-    let joins_by_value = access.conditions.iter().any(|condition| matches!(condition.operand, Operand::Joined { access, .. } if bound.contains(&access)));
+    let spill = if scanned.rows * ROW_BYTES > constants.work_mem {
+        2.0 * (scanned.rows + outer) * ROW_BYTES / 8192.0 * constants.seq_page
+    } else {
+        0.0
+    };
+    let hashed = scanned.cost
+        + scanned.rows * (constants.cpu_operator + constants.cpu_tuple)
+        + outer * constants.cpu_operator
+        + rows * constants.cpu_tuple
+        + spill;
+    let joins_by_value =
+        access.conditions.iter().any(|condition| matches!(condition.operand, Operand::Joined { access, .. } if bound.contains(&access)));
     // A hash join in batches loses the order, and gives no first row before the whole table is hashed.
     let by_hash = !keep_order && joins_by_value && hashed < nested;
     let (cost, used) = if by_hash { (hashed, scanned.used) } else { (nested, looked_up.used) };
@@ -144,7 +167,8 @@ fn finished(scans: &Scans<'_, '_>, block: &Block, joined: Partial, limit: Option
         blocking = true;
     } else if block.grouped {
         let keys = block.grouping.len().max(1) as f64;
-        let distinct: f64 = block.grouping.iter().filter_map(|of| Some(scans.facts.get(&block.accesses[of.access].table)?.distinct(&of.column))).product();
+        let distinct: f64 =
+            block.grouping.iter().filter_map(|of| Some(scans.facts.get(&block.accesses[of.access].table)?.distinct(&of.column))).product();
         out = if block.grouping.is_empty() { rows * 0.1 } else { distinct.min(rows) }.max(1.0);
         cost += rows * keys * constants.cpu_operator + out * constants.cpu_tuple;
         // Hashing touches memory for every row, where groups that arrive in order need none.
@@ -183,5 +207,6 @@ fn has_value(condition: &Condition, bound: &[usize], outer_known: bool) -> bool 
 fn connected(block: &Block, access: usize, bound: &[usize]) -> bool {
     let to_bound = |condition: &Condition| matches!(condition.operand, Operand::Joined { access, .. } if bound.contains(&access));
     let from_bound = |condition: &Condition| matches!(condition.operand, Operand::Joined { access: other, .. } if other == access);
-    block.accesses[access].conditions.iter().any(to_bound) || bound.iter().any(|bound| block.accesses[*bound].conditions.iter().any(from_bound))
+    block.accesses[access].conditions.iter().any(to_bound)
+        || bound.iter().any(|bound| block.accesses[*bound].conditions.iter().any(from_bound))
 }

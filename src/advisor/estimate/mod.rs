@@ -117,7 +117,8 @@ mod tests {
 
     fn candidate(snapshot: &Snapshot, table: &str, columns: &[&str]) -> Arc<Candidate> {
         let table = snapshot.tables.iter().find(|found| found.name.name == table).unwrap();
-        let key = |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key =
+            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
         Arc::new(Candidate {
             table: table.oid,
             table_name: table.name.clone(),
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_correlated_subquery_is_not_priced_once() {
-        let once = costs("select * from users u where u.id = $1 and exists (select 1 from meetings m where m.user_id = u.id)", "meetings", &[]).0;
+        let once =
+            costs("select * from users u where u.id = $1 and exists (select 1 from meetings m where m.user_id = u.id)", "meetings", &[]).0;
         let many = costs("select * from users u where exists (select 1 from meetings m where m.user_id = u.id)", "meetings", &[]).0;
         assert!(many >= once, "{many} {once}");
     }
@@ -187,7 +189,10 @@ mod tests {
 
     #[test]
     fn a_partial_index_serves_only_statements_that_state_its_predicate() {
-        let mut snapshot = sample::crm_running(&[("select * from meetings where user_id = $1", 9), ("select * from meetings where user_id = $1 and prospect_id is null", 9)]);
+        let mut snapshot = sample::crm_running(&[
+            ("select * from meetings where user_id = $1", 9),
+            ("select * from meetings where user_id = $1 and prospect_id is null", 9),
+        ]);
         let mut partial = sample::index(20, 4, "meetings_open", &["user_id"]);
         partial.predicate = Some("(prospect_id IS NULL)".into());
         snapshot.indexes.push(partial);

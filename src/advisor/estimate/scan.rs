@@ -89,9 +89,15 @@ impl Shape {
             let texts = match (&condition.class, &condition.operand) {
                 (Class::IsNull, _) => vec![format!("{column} is null")],
                 (Class::NotNull, _) => vec![format!("{column} is not null")],
-                (Class::Equality { values: 1 }, Operand::Literal(value)) if value == "t" => vec![column.clone(), format!("{column} = true")],
-                (Class::Equality { values: 1 }, Operand::Literal(value)) if value == "f" => vec![format!("not {column}"), format!("{column} = false")],
-                (Class::Equality { values: 1 }, Operand::Literal(value)) => vec![format!("{column} = {value}"), format!("{column} = '{value}'")],
+                (Class::Equality { values: 1 }, Operand::Literal(value)) if value == "t" => {
+                    vec![column.clone(), format!("{column} = true")]
+                }
+                (Class::Equality { values: 1 }, Operand::Literal(value)) if value == "f" => {
+                    vec![format!("not {column}"), format!("{column} = false")]
+                }
+                (Class::Equality { values: 1 }, Operand::Literal(value)) => {
+                    vec![format!("{column} = {value}"), format!("{column} = '{value}'")]
+                }
                 // A column that is compared with a value is not null.
                 (Class::Equality { .. } | Class::Above | Class::Below | Class::Prefix(_), _) => vec![format!("{column} is not null")],
             };
@@ -195,7 +201,10 @@ impl Scans<'_, '_> {
         } else {
             let scattered = (constants.pages_fetched(fetched, facts.pages, shape.pages) * heap).ceil();
             let packed = ((reach.kept * facts.pages).ceil().max(1.0) * heap).ceil();
-            (scattered * constants.random_page, (packed > 0.0).then(|| constants.random_page + (packed - 1.0) * constants.seq_page).unwrap_or(0.0))
+            (
+                scattered * constants.random_page,
+                if packed > 0.0 { constants.random_page + (packed - 1.0) * constants.seq_page } else { 0.0 },
+            )
         };
         let correlation = reach.correlation * reach.correlation;
         let io = scattered + correlation * (packed.min(scattered) - scattered);
@@ -206,7 +215,11 @@ impl Scans<'_, '_> {
         if reach.conditions > 0 && !(covers && facts.all_visible > 0.5) {
             let pages = constants.pages_fetched(fetched * runs, facts.pages, shape.pages) / runs;
             let share = (pages / facts.pages.max(1.0)).min(1.0);
-            let page = if pages >= 2.0 { constants.random_page - (constants.random_page - constants.seq_page) * share.sqrt() } else { constants.random_page };
+            let page = if pages >= 2.0 {
+                constants.random_page - (constants.random_page - constants.seq_page) * share.sqrt()
+            } else {
+                constants.random_page
+            };
             let recheck = constants.cpu_tuple + tests * constants.cpu_operator;
             let cost = index + entries * 0.1 * constants.cpu_operator + pages * page + fetched * recheck;
             paths.push(Path { cost, rows, ordered: order.is_empty(), used: Some(shape.reference.clone()) });
@@ -255,7 +268,9 @@ fn reach<'q>(facts: &Facts<'_>, shape: &Shape, conditions: &[&'q Condition]) -> 
         reach.kept *= kept;
         if bounding {
             reach.boundary *= kept;
-            if let Some(Class::Equality { values }) = on_key.iter().map(|condition| &condition.class).find(|class| matches!(class, Class::Equality { .. })) {
+            if let Some(Class::Equality { values }) =
+                on_key.iter().map(|condition| &condition.class).find(|class| matches!(class, Class::Equality { .. }))
+            {
                 reach.descents *= *values as f64;
             }
         }

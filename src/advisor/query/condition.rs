@@ -89,13 +89,15 @@ impl Classifier<'_, '_> {
                     _ => self.filter(expr, "the array is not constant, or the column stands inside an expression", EQUALITY_UNKNOWN),
                 }
             }
-            Expr::Between { expr: column, negated: false, low, high } => match (self.column(column), self.operand(low, None), self.operand(high, None)) {
-                (Some((access, column)), Some(low), Some(high)) => {
-                    self.condition(access, column.clone(), Class::Above, low);
-                    self.condition(access, column, Class::Below, high);
+            Expr::Between { expr: column, negated: false, low, high } => {
+                match (self.column(column), self.operand(low, None), self.operand(high, None)) {
+                    (Some((access, column)), Some(low), Some(high)) => {
+                        self.condition(access, column.clone(), Class::Above, low);
+                        self.condition(access, column, Class::Below, high);
+                    }
+                    _ => self.filter(expr, "a function, a cast or arithmetic stands around the column", EQUALITY_UNKNOWN),
                 }
-                _ => self.filter(expr, "a function, a cast or arithmetic stands around the column", EQUALITY_UNKNOWN),
-            },
+            }
             Expr::IsNull(column) => self.test(expr, column, Class::IsNull, Operand::Expression),
             Expr::IsNotNull(column) => self.test(expr, column, Class::NotNull, Operand::Expression),
             Expr::IsTrue(column) => self.test(expr, column, Class::Equality { values: 1 }, Operand::Literal("t".into())),
@@ -188,7 +190,9 @@ impl Classifier<'_, '_> {
             None => String::new(),
         };
         match found {
-            Some((access, column)) if !prefix.is_empty() => self.condition(access, column, Class::Prefix(prefix.clone()), Operand::Literal(prefix)),
+            Some((access, column)) if !prefix.is_empty() => {
+                self.condition(access, column, Class::Prefix(prefix.clone()), Operand::Literal(prefix))
+            }
             _ => self.filter(whole, "the pattern has no fixed beginning an ordered index could use", PATTERN_UNKNOWN),
         }
     }

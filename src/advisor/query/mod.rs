@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use crate::catalog::Oid;
 
 pub(crate) use read::{Reading, read};
-pub(crate) use text::fingerprint;
 pub(crate) use scope::Names;
+pub(crate) use text::fingerprint;
 
 /// A statement of the workload, its weight, and its accesses to tables.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, AssignmentTarget, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OnConflictAction,
-    OnInsert, OrderByExpr, OrderByKind, SelectItem, SetExpr, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind, Value, Visit, Visitor,
-    WindowType,
+    self, AssignmentTarget, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart,
+    OnConflictAction, OnInsert, OrderByExpr, OrderByKind, SelectItem, SetExpr, TableFactor, TableObject, TableWithJoins,
+    UpdateTableFromKind, Value, Visit, Visitor, WindowType,
 };
 
 use super::condition::{classify, column, conjuncts};
@@ -105,11 +105,18 @@ impl<'n, 'a> Reader<'n, 'a> {
     }
 
     /// Reads the block of an `UPDATE` or `DELETE`; its first access is the table changed.
-    fn changed(&mut self, target: &[TableWithJoins], from: &[TableWithJoins], selection: Option<&Expr>, parent: Option<usize>, rest: impl FnOnce(&mut Self)) -> usize {
+    fn changed(
+        &mut self,
+        target: &[TableWithJoins],
+        from: &[TableWithJoins],
+        selection: Option<&Expr>,
+        parent: Option<usize>,
+        rest: impl FnOnce(&mut Self),
+    ) -> usize {
         let block = self.open(parent);
         let mut on = Vec::new();
         for item in target.iter().chain(from) {
-            self.from_item(item, &mut on);
+            self.joined_item(item, &mut on);
         }
         on.extend(selection.map(|selection| (selection, None)));
         self.conditions(&on);
@@ -137,7 +144,9 @@ impl<'n, 'a> Reader<'n, 'a> {
         };
         let sets = match &insert.on {
             Some(OnInsert::OnConflict(conflict)) => match &conflict.action {
-                OnConflictAction::DoUpdate(update) => update.assignments.iter().flat_map(|assignment| assigned(&assignment.target)).collect(),
+                OnConflictAction::DoUpdate(update) => {
+                    update.assignments.iter().flat_map(|assignment| assigned(&assignment.target)).collect()
+                }
                 OnConflictAction::DoNothing => Vec::new(),
             },
             _ => Vec::new(),
@@ -197,7 +206,7 @@ impl<'n, 'a> Reader<'n, 'a> {
         let block = self.open(parent);
         let mut on = Vec::new();
         for item in &select.from {
-            self.from_item(item, &mut on);
+            self.joined_item(item, &mut on);
         }
         on.extend(select.selection.as_ref().map(|selection| (selection, None)));
         self.conditions(&on);
@@ -296,7 +305,7 @@ impl<'n, 'a> Reader<'n, 'a> {
     }
 
     /// Adds one item of `FROM` to the innermost scope, and its join conditions to `on`.
-    fn from_item<'e>(&mut self, item: &'e TableWithJoins, on: &mut Vec<On<'e>>) {
+    fn joined_item<'e>(&mut self, item: &'e TableWithJoins, on: &mut Vec<On<'e>>) {
         let first = self.accesses();
         self.factor(&item.relation, on);
         for join in &item.joins {
@@ -304,7 +313,9 @@ impl<'n, 'a> Reader<'n, 'a> {
             self.factor(&join.relation, on);
             let (left, right) = ((first..right).collect::<Vec<_>>(), (right..self.accesses()).collect::<Vec<_>>());
             let (constraint, filters) = match &join.join_operator {
-                JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) | JoinOperator::CrossJoin(constraint) => (constraint, None),
+                JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) | JoinOperator::CrossJoin(constraint) => {
+                    (constraint, None)
+                }
                 JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (constraint, Some(right.clone())),
                 JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => (constraint, Some(left.clone())),
                 JoinOperator::FullOuter(constraint) => (constraint, Some(Vec::new())),
@@ -312,7 +323,9 @@ impl<'n, 'a> Reader<'n, 'a> {
             };
             match constraint {
                 JoinConstraint::On(expr) => on.push((expr, filters)),
-                JoinConstraint::Using(columns) => columns.iter().for_each(|name| self.joined_using(name, &left, &right, filters.as_deref())),
+                JoinConstraint::Using(columns) => {
+                    columns.iter().for_each(|name| self.joined_using(name, &left, &right, filters.as_deref()))
+                }
                 JoinConstraint::Natural | JoinConstraint::None => {}
             }
         }
@@ -325,13 +338,15 @@ impl<'n, 'a> Reader<'n, 'a> {
                 self.query(subquery, None);
                 self.derived(alias.as_ref().map(|alias| folded(&alias.name)));
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => self.from_item(table_with_joins, on),
+            TableFactor::NestedJoin { table_with_joins, .. } => self.joined_item(table_with_joins, on),
             TableFactor::Table { name, alias, .. } | TableFactor::Function { name, alias, .. } => {
                 self.functions = true;
                 let name = name.0.last().and_then(ObjectNamePart::as_ident).map(folded);
                 self.derived(alias.as_ref().map(|alias| folded(&alias.name)).or(name));
             }
-            TableFactor::TableFunction { alias, .. } | TableFactor::UNNEST { alias, .. } => self.derived(alias.as_ref().map(|alias| folded(&alias.name))),
+            TableFactor::TableFunction { alias, .. } | TableFactor::UNNEST { alias, .. } => {
+                self.derived(alias.as_ref().map(|alias| folded(&alias.name)))
+            }
             _ => {
                 self.functions = true;
                 self.derived(None);
@@ -391,8 +406,16 @@ impl<'n, 'a> Reader<'n, 'a> {
             for conjunct in conjuncts(expr) {
                 let terms = classify(&self.scopes, conjunct);
                 let accesses = &mut self.blocks[block].accesses;
-                terms.conditions.into_iter().filter(|(access, _)| may(access)).for_each(|(access, found)| accesses[access].conditions.push(found));
-                terms.filters.into_iter().filter(|(access, _)| may(access)).for_each(|(access, found)| accesses[access].filters.push(found));
+                terms
+                    .conditions
+                    .into_iter()
+                    .filter(|(access, _)| may(access))
+                    .for_each(|(access, found)| accesses[access].conditions.push(found));
+                terms
+                    .filters
+                    .into_iter()
+                    .filter(|(access, _)| may(access))
+                    .for_each(|(access, found)| accesses[access].filters.push(found));
             }
         }
     }
@@ -500,8 +523,26 @@ impl Visitor for Inside {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         const AGGREGATES: &[&str] = &[
-            "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "count", "every", "json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg",
-            "max", "min", "percentile_cont", "percentile_disc", "stddev", "string_agg", "sum", "variance",
+            "array_agg",
+            "avg",
+            "bit_and",
+            "bit_or",
+            "bool_and",
+            "bool_or",
+            "count",
+            "every",
+            "json_agg",
+            "json_object_agg",
+            "jsonb_agg",
+            "jsonb_object_agg",
+            "max",
+            "min",
+            "percentile_cont",
+            "percentile_disc",
+            "stddev",
+            "string_agg",
+            "sum",
+            "variance",
         ];
         match expr {
             _ if self.depth > 0 => {}
@@ -522,7 +563,8 @@ impl Visitor for Inside {
 fn window(expr: &Expr) -> Option<Vec<OrderByExpr>> {
     let Expr::Function(function) = expr else { return None };
     let Some(WindowType::WindowSpec(window)) = &function.over else { return None };
-    let plain = |expr: &Expr| OrderByExpr { expr: expr.clone(), options: ast::OrderByOptions { sort: None, nulls_first: None }, with_fill: None };
+    let plain =
+        |expr: &Expr| OrderByExpr { expr: expr.clone(), options: ast::OrderByOptions { sort: None, nulls_first: None }, with_fill: None };
     Some(window.partition_by.iter().map(plain).chain(window.order_by.iter().cloned()).collect())
 }
 
@@ -540,7 +582,9 @@ fn projected<'e>(select: &'e ast::Select, key: &'e Expr) -> &'e Expr {
             Value::Number(number, _) => number.parse::<usize>().ok().and_then(|at| select.projection.get(at.checked_sub(1)?)),
             _ => None,
         },
-        Expr::Identifier(name) => select.projection.iter().find(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == folded(name))),
+        Expr::Identifier(name) => {
+            select.projection.iter().find(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == folded(name)))
+        }
         _ => None,
     };
     target.and_then(item).unwrap_or(key)
@@ -629,9 +673,18 @@ mod tests {
 
     #[test]
     fn conditions_around_a_column_serve_no_index_and_say_so() {
-        for condition in ["lower(email) = $1", "score + 1 > $1", "email like $1", "email like '%x'", "status <> $1", "user_id = $1 or score = $2", "score::text = $1",
-            "not (score = $1)", "score = user_id", "status not in ($1)"]
-        {
+        for condition in [
+            "lower(email) = $1",
+            "score + 1 > $1",
+            "email like $1",
+            "email like '%x'",
+            "status <> $1",
+            "user_id = $1 or score = $2",
+            "score::text = $1",
+            "not (score = $1)",
+            "score = user_id",
+            "status not in ($1)",
+        ] {
             let found = blocks(&format!("select * from prospects where {condition}"));
             assert_eq!(found[0].accesses[0].conditions, [], "{condition}");
             assert!(!found[0].accesses[0].filters[0].columns.is_empty(), "{condition}");
@@ -640,8 +693,14 @@ mod tests {
 
     #[test]
     fn joins_bind_both_sides_except_where_rows_are_kept() {
-        assert_eq!(conditions("select * from campaign_prospects c join prospects p on p.id = c.prospect_id"), ["0.prospect_id joined", "1.id joined"]);
-        assert_eq!(conditions("select * from prospects p left join meetings m on m.prospect_id = p.id and p.status = $1"), ["1.prospect_id joined"]);
+        assert_eq!(
+            conditions("select * from campaign_prospects c join prospects p on p.id = c.prospect_id"),
+            ["0.prospect_id joined", "1.id joined"]
+        );
+        assert_eq!(
+            conditions("select * from prospects p left join meetings m on m.prospect_id = p.id and p.status = $1"),
+            ["1.prospect_id joined"]
+        );
         assert_eq!(conditions("select * from prospects join meetings using (user_id)"), ["0.user_id joined", "1.user_id joined"]);
         assert_eq!(conditions("select * from prospects p, meetings m where m.prospect_id = p.id"), ["0.id joined", "1.prospect_id joined"]);
     }
@@ -654,18 +713,25 @@ mod tests {
 
     #[test]
     fn subqueries_expressions_and_changes_are_blocks_of_their_own() {
-        let with = blocks("with mine as (select * from prospects where user_id = $1) select * from mine m join meetings on meetings.prospect_id = m.id where scheduled_at > $2");
+        let with = blocks(
+            "with mine as (select * from prospects where user_id = $1) select * from mine m join meetings on meetings.prospect_id = m.id where scheduled_at > $2",
+        );
         assert_eq!(with.iter().map(|block| block.accesses.len()).collect::<Vec<_>>(), [1, 1]);
         let exists = blocks("select * from users u where exists (select 1 from meetings m where m.user_id = u.id)");
         assert!(exists[1].correlated && exists[1].parent == Some(0));
         assert_eq!(exists[1].accesses[0].conditions[0].operand, Operand::Outer);
-        let union = blocks("select id from users where email = $1 union all (select id from prospects where email = $1 order by id limit 3)");
+        let union =
+            blocks("select id from users where email = $1 union all (select id from prospects where email = $1 order by id limit 3)");
         assert_eq!((union.len(), union[1].limit), (2, Some(Limit::Rows(3))));
-        let Reading::Understood { blocks, writes } = reading("update prospects p set status = $1, (score, email) = ($2, $3) from users u where u.id = p.user_id and u.email = $4") else {
+        let Reading::Understood { blocks, writes } =
+            reading("update prospects p set status = $1, (score, email) = ($2, $3) from users u where u.id = p.user_id and u.email = $4")
+        else {
             panic!("not understood")
         };
         assert_eq!((blocks[0].accesses.len(), writes[0].sets.join(" ")), (2, "status score email".to_owned()));
-        let Reading::Understood { writes, .. } = reading("insert into users (id, email) values ($1, $2) on conflict (id) do update set email = excluded.email") else {
+        let Reading::Understood { writes, .. } =
+            reading("insert into users (id, email) values ($1, $2) on conflict (id) do update set email = excluded.email")
+        else {
             panic!("not understood")
         };
         assert_eq!(writes[0].sets, ["email"]);
@@ -694,16 +760,22 @@ mod tests {
 
     #[test]
     fn what_is_no_workload_is_not_counted() {
-        for text in ["select 1", "select * from pg_class", "select * from pg_stat_statements s join pg_catalog.pg_roles r on r.oid = s.userid", "begin",
-            "select table_name from information_schema.tables"]
-        {
+        for text in [
+            "select 1",
+            "select * from pg_class",
+            "select * from pg_stat_statements s join pg_catalog.pg_roles r on r.oid = s.userid",
+            "begin",
+            "select table_name from information_schema.tables",
+        ] {
             assert!(matches!(reading(text), Reading::NotWorkload), "{text}: {:?}", reading(text));
         }
     }
 
     #[test]
     fn what_cannot_be_used_says_why() {
-        for (text, why) in [("select * from nowhere", "nowhere"), ("select my_function($1)", "track = all"), ("select * from", "not understood")] {
+        for (text, why) in
+            [("select * from nowhere", "nowhere"), ("select my_function($1)", "track = all"), ("select * from", "not understood")]
+        {
             assert!(matches!(reading(text), Reading::Skipped(ref reason) if reason.contains(why)), "{text}: {:?}", reading(text));
         }
     }

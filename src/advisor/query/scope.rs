@@ -61,7 +61,11 @@ pub(super) fn schemas(search_path: &str, user: &str) -> Vec<String> {
             None => part.to_lowercase(),
         }
     };
-    path.split(',').map(unquoted).map(|schema| if schema == "$user" { user.to_owned() } else { schema }).filter(|schema| !schema.is_empty()).collect()
+    path.split(',')
+        .map(unquoted)
+        .map(|schema| if schema == "$user" { user.to_owned() } else { schema })
+        .filter(|schema| !schema.is_empty())
+        .collect()
 }
 
 /// Returns an identifier as the catalog stores it.

@@ -234,30 +234,52 @@ mod tests {
 
     #[test]
     fn utility_statements_are_no_workload() {
-        for text in ["BEGIN", "commit", "SET a = $1", "/* ping */", "", ";", "create index on t (a)", "vacuum t", "copy t from stdin", "DEALLOCATE ALL",
-            "PREPARE TRANSACTION 'x'", "create view v as select 1", "refresh materialized view m"]
-        {
+        for text in [
+            "BEGIN",
+            "commit",
+            "SET a = $1",
+            "/* ping */",
+            "",
+            ";",
+            "create index on t (a)",
+            "vacuum t",
+            "copy t from stdin",
+            "DEALLOCATE ALL",
+            "PREPARE TRANSACTION 'x'",
+            "create view v as select 1",
+            "refresh materialized view m",
+        ] {
             assert!(matches!(parse(text), Parsed::Utility), "{text}");
         }
     }
 
     #[test]
     fn wrapped_queries_are_unwrapped() {
-        for text in ["declare c no scroll cursor with hold for select * from t", "prepare p (int) as select * from t where a = $1",
-            "explain (analyze, format json) select * from t", "copy (select * from t where a = $1) to stdout", "create temp table x as select * from t",
-            "create materialized view m as (select * from t)"]
-        {
+        for text in [
+            "declare c no scroll cursor with hold for select * from t",
+            "prepare p (int) as select * from t where a = $1",
+            "explain (analyze, format json) select * from t",
+            "copy (select * from t where a = $1) to stdout",
+            "create temp table x as select * from t",
+            "create materialized view m as (select * from t)",
+        ] {
             assert!(parses(text), "{text}");
         }
     }
 
     #[test]
     fn what_normalisation_spoiled_is_repaired() {
-        for text in ["select * from t where a > now() - interval $1", "select * from t where a > now() - interval $1 day", "select * from t where a = date $1",
-            "select * from t where a >= timestamp with time zone $1", "select extract($1 from a) from t", "select * from t where a in ($1 /*, ... */)",
+        for text in [
+            "select * from t where a > now() - interval $1",
+            "select * from t where a > now() - interval $1 day",
+            "select * from t where a = date $1",
+            "select * from t where a >= timestamp with time zone $1",
+            "select extract($1 from a) from t",
+            "select * from t where a in ($1 /*, ... */)",
             "SELECT $2 FROM ONLY \"public\".\"t\" x WHERE \"id\" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x",
-            "DELETE FROM ONLY \"public\".\"t\" WHERE $1 OPERATOR(pg_catalog.=) \"id\"", "select * from t limit $1 offset $2"]
-        {
+            "DELETE FROM ONLY \"public\".\"t\" WHERE $1 OPERATOR(pg_catalog.=) \"id\"",
+            "select * from t limit $1 offset $2",
+        ] {
             match parse(text) {
                 Parsed::Unreadable(reason) => panic!("{text}: {reason}"),
                 Parsed::Utility => panic!("{text}: utility"),
