@@ -329,3 +329,67 @@ fn undo(chosen: &mut [bool], change: &Move) {
 fn members(chosen: &[bool]) -> Vec<usize> {
     chosen.iter().enumerate().filter(|(_, marked)| **marked).map(|(candidate, _)| candidate).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Candidate, CandidateKey, PriceTable, sample, workload};
+    use super::*;
+    use crate::catalog::KeyTarget;
+
+    const MINE: &str = "select * from prospects where user_id = $1";
+    const NEW: &str = "select * from prospects where user_id = $1 and status = $2";
+    const NARROW: &str = "prospects (user_id)";
+    const WIDE: &str = "prospects (user_id, status)";
+
+    fn candidate(columns: &[&str]) -> Arc<Candidate> {
+        let key =
+            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        Arc::new(Candidate {
+            table: 2,
+            table_name: crate::catalog::QualifiedName::new("public", "prospects"),
+            method: "btree".into(),
+            keys: columns.iter().map(key).collect(),
+            included: Vec::new(),
+            predicate: None,
+        })
+    }
+
+    /// The columns counts of the indexes chosen among (user_id) and (user_id, status).
+    fn chosen(mut table: PriceTable, writes: [f64; 2], size_max: Option<Bytes>) -> (Vec<usize>, usize) {
+        let queries = workload::read(&sample::crm_running(&[(MINE, 100), (NEW, 100)])).queries;
+        let mut prices = Prices::new(&mut table, &queries, vec![candidate(&["user_id"]), candidate(&["user_id", "status"])]);
+        let budget = Budget { size_max, indexes_per_table_max: None, width_max: 2, gain_min: 0.05 };
+        let selection = select(&mut prices, &writes, &HashMap::new(), &budget, &[0, 1]);
+        (selection.chosen.into_iter().collect(), table.asked)
+    }
+
+    fn table() -> PriceTable {
+        let bare = PriceTable::default().bare(MINE, 1_000.0).bare(NEW, 1_000.0);
+        bare.with(MINE, NARROW, 100.0).with(NEW, NARROW, 120.0).with(MINE, WIDE, 110.0).with(NEW, WIDE, 10.0)
+    }
+
+    #[test]
+    fn the_wider_index_takes_the_place_of_its_prefix() {
+        assert_eq!(chosen(table(), [0.0, 0.0], None).0, [1]);
+    }
+
+    #[test]
+    fn writes_decide_for_the_narrower_one_or_for_none() {
+        assert_eq!(chosen(table(), [0.0, 50_000.0], None).0, [0]);
+        assert_eq!(chosen(table(), [1e6, 1e6], None).0, Vec::<usize>::new());
+    }
+
+    #[test]
+    fn what_fits_is_taken_when_the_best_does_not() {
+        let sized = table().sized(NARROW, Bytes(1_000)).sized(WIDE, Bytes(9_000_000));
+        assert_eq!(chosen(sized, [0.0, 0.0], Some(Bytes(5_000))).0, [0]);
+    }
+
+    #[test]
+    fn no_question_is_asked_twice() {
+        // Two statements, each without, with either and with both candidates.
+        assert!(chosen(table(), [0.0, 0.0], None).1 <= 8);
+    }
+}

@@ -5,6 +5,7 @@
 mod condition;
 mod read;
 mod scope;
+mod syntax;
 mod text;
 
 use std::collections::BTreeSet;
