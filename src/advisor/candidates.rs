@@ -117,17 +117,12 @@ pub(crate) fn covers(index: &Index, candidate: &Candidate, facts: &Facts<'_>) ->
         let flipped = wanted.descending != key.descending;
         let column = wanted.target.column().and_then(|name| facts.table.column(name));
         let nulls_fit = column.is_some_and(|column| column.not_null) || (wanted.nulls_first != key.nulls_first) == flipped;
-        // Keys of equal columns need no direction, but whether this one does is not known here.
         let opclass_fits = match &wanted.opclass {
             None => key.opclass_is_default,
             Some(opclass) => *opclass == key.opclass,
         };
-        // A key's collation is stored even when it is the type's own, which the snapshot's columns leave out.
-        let collation_fits = match (column.and_then(|column| column.collation.as_ref()), &key.collation) {
-            (Some(wanted), Some(collation)) => collation.ends_with(wanted.as_str()),
-            (None, Some(collation)) => collation == "default" || collation.ends_with("\"default\"") || collation.ends_with(".default"),
-            (_, None) => true,
-        };
+        // A candidate's keys have their columns' collation; both sides leave the database's own out.
+        let collation_fits = column.is_none_or(|column| column.collation == key.collation);
         wanted.target == key.target && nulls_fit && opclass_fits && collation_fits && *backward.get_or_insert(flipped) == flipped
     }) && candidate.included.iter().all(|name| index.included.contains(name) || index.leading_columns().any(|key| key == name))
 }
@@ -403,8 +398,15 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_or_partial_index_covers_nothing() {
-        for change in [|index: &mut Index| index.valid = false, |index: &mut Index| index.predicate = Some("body is null".into())] {
+    fn an_index_of_another_kind_covers_nothing() {
+        let changes: [fn(&mut Index); 5] = [
+            |index| index.valid = false,
+            |index| index.predicate = Some("body is null".into()),
+            |index| index.access_method = "hash".into(),
+            |index| index.keys[0].opclass_is_default = false,
+            |index| index.keys[0].collation = Some("de_DE".into()),
+        ];
+        for change in changes {
             let mut snapshot = sample::crm_running(&[("select * from ai_conversation_log where user_id = $1", 9)]);
             change(&mut snapshot.indexes[0]);
             assert_eq!(generated(&snapshot).0, ["ai_conversation_log (user_id)"]);
