@@ -3,10 +3,27 @@
 //! Statements are parsed, turned into candidates, priced through the [`CostModel`] seam and selected within a
 //! [`Budget`]. Pure: never talks to a server, never prints.
 
+mod advise;
 pub mod candidate;
+mod candidates;
 pub mod cost;
+pub mod estimate;
+mod facts;
+pub mod name;
+pub mod price_table;
+mod prices;
 pub mod proposal;
+pub mod query;
+#[cfg(test)]
+mod sample;
+mod selection;
+mod size;
+pub mod workload;
+mod write_cost;
 
+pub use advise::{advise, advise_by_estimate};
 pub use candidate::{Candidate, CandidateKey};
-pub use cost::CostModel;
+pub use cost::{Configuration, CostModel, NotPlannable, Plan, UsedIndex};
+pub use estimate::Estimate;
+pub use price_table::PriceTable;
 pub use proposal::{Action, Advice, Budget, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect, WriteCost};
