@@ -1,0 +1,132 @@
+//! Connecting, with errors that say what to do next.
+
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::source::Source;
+use super::tls::{self, SslMode};
+
+/// Why a connection was not made.
+#[derive(Debug, thiserror::Error)]
+#[error("connect to {target}: {reason}. {help}")]
+pub struct ConnectError {
+    /// The target, without password.
+    pub target: String,
+    /// What went wrong.
+    pub reason: String,
+    /// The next step.
+    pub help: String,
+    /// The driver's answer.
+    #[source]
+    pub source: Option<tokio_postgres::Error>,
+}
+
+/// Connects and drives the connection on the current runtime.
+///
+/// # Errors
+/// [`ConnectError`], its reason taken from the SQLSTATE or the system's error.
+pub async fn connect(source: &Source) -> Result<Client, ConnectError> {
+    match attempt(source, source.ssl_mode).await {
+        // `allow` is plain text first, then TLS where the server's rules ask for it.
+        Err(error) if source.ssl_mode == SslMode::Allow && is_refused_by_rules(&error) => attempt(source, SslMode::Require).await,
+        answer => answer,
+    }
+}
+
+fn is_refused_by_rules(error: &ConnectError) -> bool {
+    error.source.as_ref().and_then(tokio_postgres::Error::code) == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+async fn attempt(source: &Source, mode: SslMode) -> Result<Client, ConnectError> {
+    use tokio_postgres::config::SslMode as Driver;
+    let mut config = source.config.clone();
+    let on_socket = source.host().starts_with('/');
+    config.ssl_mode(match mode {
+        _ if on_socket => Driver::Disable,
+        SslMode::Disable | SslMode::Allow => Driver::Disable,
+        SslMode::Prefer => Driver::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Driver::Require,
+    });
+    let limit = config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(3600));
+    let connected = async {
+        if config.get_ssl_mode() == Driver::Disable {
+            let (client, connection) = config.connect(NoTls).await.map_err(|error| explained(source, error))?;
+            tokio::spawn(async move { drop(connection.await) });
+            return Ok(client);
+        }
+        let client_config = tls::client_config(mode, &source.material).map_err(|error| ConnectError {
+            target: source.described(),
+            reason: error.to_string(),
+            help: "See sslmode in the PostgreSQL manual.".to_owned(),
+            source: None,
+        })?;
+        let (client, connection) = config.connect(MakeRustlsConnect::new(client_config)).await.map_err(|error| explained(source, error))?;
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(client)
+    };
+    // The driver's own limit covers only the TCP handshake, not a server that accepts and stays silent.
+    match tokio::time::timeout(limit, connected).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ConnectError {
+            target: source.described(),
+            reason: format!("no answer within {} s", limit.as_secs()),
+            help: "Check host, port and firewall, or raise connect_timeout.".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+fn explained(source: &Source, error: tokio_postgres::Error) -> ConnectError {
+    let (reason, help) = match error.code() {
+        Some(code) => {
+            let said = error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
+            (said, help_for(code, source))
+        }
+        None => {
+            let reason = causes(&error);
+            let help = if reason.contains("password missing") || reason.contains("password") {
+                "Give the password in ~/.pgpass, PGPASSWORD or the URL.".to_owned()
+            } else if reason.contains("certificate") || reason.contains("TLS") {
+                "Check sslmode and sslrootcert; the certificate must name the host as it is written.".to_owned()
+            } else {
+                "Check that the server runs and that host and port are right.".to_owned()
+            };
+            (reason, help)
+        }
+    };
+    ConnectError { target: source.described(), reason, help, source: Some(error) }
+}
+
+/// Joins an error's chain of causes, each said once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+        next = cause.source();
+    }
+    said
+}
+
+fn help_for(code: &SqlState, source: &Source) -> String {
+    match *code {
+        SqlState::INVALID_PASSWORD => format!("Check the password of {} (~/.pgpass, PGPASSWORD or the URL).", source.user()),
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "Check that the role exists and may log in, and what pg_hba.conf and sslmode say.".to_owned()
+        }
+        SqlState::INVALID_CATALOG_NAME => format!("Check the database's name, or make it: createdb {}", source.database()),
+        SqlState::TOO_MANY_CONNECTIONS => "Close other sessions or raise max_connections.".to_owned(),
+        SqlState::CANNOT_CONNECT_NOW => "Wait until the server has started.".to_owned(),
+        SqlState::INSUFFICIENT_PRIVILEGE => {
+            format!("Grant the right to connect: grant connect on database {} to {};", source.database(), source.user())
+        }
+        _ => "See the server's log.".to_owned(),
+    }
+}

@@ -1,0 +1,13 @@
+//! I/O: the only module that talks to Postgres.
+
+pub mod binaries;
+pub mod cluster;
+pub mod connect;
+pub mod conninfo;
+pub mod rows;
+pub mod source;
+pub mod tls;
+
+pub use cluster::Cluster;
+pub use connect::{ConnectError, connect};
+pub use source::Source;
