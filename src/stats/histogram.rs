@@ -100,7 +100,7 @@ impl Histogram {
         }
         // Half a rank lower, or rounding of the quotient could step over to the next sample.
         let value = self.finite.value_at_quantile((rank as f64 - 0.5) / finite as f64);
-        Some(value.min(self.finite.max()))
+        Some(value.min(self.finite.max()).min(MAX_US))
     }
 
     /// Returns the usual percentiles, the largest value and the mean.
@@ -112,7 +112,7 @@ impl Histogram {
             p95: self.percentile(0.95),
             p99: self.percentile(0.99),
             p999: self.percentile(0.999),
-            max: bounded.then(|| self.finite.max()),
+            max: bounded.then(|| self.finite.max().min(MAX_US)),
             mean: bounded.then(|| self.finite.mean()),
         }
     }

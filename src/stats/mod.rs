@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod comparison;
 pub mod histogram;
+pub mod random;
 pub mod student;
 pub mod summary;
 
