@@ -136,7 +136,9 @@ impl<'de> Visitor<'de> for ArgVisitor {
                 match map.next_key::<String>()?.as_deref() {
                     Some("by") => ArgSpec::Shift(column, map.next_value()?),
                     Some(other) => return Err(unknown(other)),
-                    None => return Err(de::Error::custom("shift: expected `by` after it, as in { shift: sample.column, by: \"+7 days\" }")),
+                    None => {
+                        return Err(de::Error::custom("shift: expected `by` after it, as in { shift: sample.column, by: \"+7 days\" }"));
+                    }
                 }
             }
             other => return Err(unknown(other)),

@@ -5,12 +5,15 @@
 //! ```
 
 pub mod arg;
+pub mod compare;
+pub mod outcome;
 pub mod run;
 pub mod samples;
 pub mod script;
 pub mod statement;
 pub mod workload;
 
+pub use compare::{CompareError, compare};
 pub use run::{Blocks, Health, LabelResult, Run, SeriesPoint, StatementPlan, ThresholdResult, Totals};
 pub use samples::{Sample, Samples};
 pub use script::{Script, ScriptError};

@@ -271,7 +271,14 @@ fn push_uuid(text: &mut String, high: u64, low: u64) {
     let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
     push(
         text,
-        format_args!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff, high & 0xffff, low >> 48, low & 0xffff_ffff_ffff),
+        format_args!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        ),
     );
 }
 

@@ -67,7 +67,8 @@ impl Visitor for Finder {
     }
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        self.writes |= !matches!(statement, Statement::Query(_) | Statement::Explain { analyze: false, .. } | Statement::ShowVariable { .. });
+        self.writes |=
+            !matches!(statement, Statement::Query(_) | Statement::Explain { analyze: false, .. } | Statement::ShowVariable { .. });
         ControlFlow::Continue(())
     }
 }
@@ -92,12 +93,9 @@ mod tests {
         ] {
             assert!(writes(sql), "{sql}");
         }
-        for sql in [
-            "select * from t where \"update\" = 'delete'",
-            "with x as (select 1) select * from x -- insert",
-            "values (1)",
-            "select 1;",
-        ] {
+        for sql in
+            ["select * from t where \"update\" = 'delete'", "with x as (select 1) select * from x -- insert", "values (1)", "select 1;"]
+        {
             assert!(!writes(sql), "{sql}");
         }
     }

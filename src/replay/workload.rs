@@ -312,11 +312,10 @@ statements:
         assert_eq!((read.weight, read.writes), (30.0, false));
         assert_eq!(read.args, [Arg::Column { sample: 0, column: 1 }, Arg::Column { sample: 0, column: 2 }]);
         assert!(add.writes);
-        assert_eq!(add.args[1..4], [
-            Arg::Text(12),
-            Arg::Choice(vec![Scalar(Some("new".into())), Scalar(Some("7".into())), Scalar(None)]),
-            Arg::Int(1, 100)
-        ]);
+        assert_eq!(
+            add.args[1..4],
+            [Arg::Text(12), Arg::Choice(vec![Scalar(Some("new".into())), Scalar(Some("7".into())), Scalar(None)]), Arg::Int(1, 100)]
+        );
         assert_eq!(add.args[5..8], [Arg::Value(Scalar(Some("x".into()))), Arg::Uuid, Arg::Value(Scalar(None))]);
         assert!(matches!(add.args[4], Arg::Now(by) if by.0.get_days() == -7));
         assert!(matches!(add.args[8], Arg::Shift { sample: 0, column: 3, by } if by.0.get_days() == 7));
@@ -326,7 +325,10 @@ statements:
     #[test]
     fn mistakes_are_named_with_their_place_and_what_was_expected() {
         let unknown_field = broken("weight: 30", "wieght: 30");
-        assert!(unknown_field.starts_with("shop.yaml:8:5: ") && unknown_field.contains("wieght") && unknown_field.contains("weight"), "{unknown_field}");
+        assert!(
+            unknown_field.starts_with("shop.yaml:8:5: ") && unknown_field.contains("wieght") && unknown_field.contains("weight"),
+            "{unknown_field}"
+        );
         let unknown_sample = broken("[prospect.user_id, prospect.status]", "[prospect.user_id, prospekt.status]");
         assert_eq!(unknown_sample, "shop.yaml:11:30: unknown sample \"prospekt\", there is: prospect");
         let unknown_column = broken("[prospect.user_id, prospect.status]", "[prospect.nope, prospect.status]");
@@ -336,7 +338,10 @@ statements:
         let plain = broken("[prospect.user_id, prospect.status]", "[prospect.user_id, new]");
         assert!(plain.contains("{ value: \"new\" }"), "{plain}");
         let kind = broken("{ text: 12 }", "{ txt: 12 }");
-        assert!(kind.starts_with("shop.yaml:15:") && kind.contains("unknown argument `txt`") && kind.contains("{ text: length }"), "{kind}");
+        assert!(
+            kind.starts_with("shop.yaml:15:") && kind.contains("unknown argument `txt`") && kind.contains("{ text: length }"),
+            "{kind}"
+        );
         let weight = broken("weight: 30", "weight: -1");
         assert_eq!(weight, "shop.yaml:8:13: weight: expected a number from 0 up, found -1");
         let word = broken("weight: 30", "weight: often");

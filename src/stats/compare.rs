@@ -152,22 +152,32 @@ fn judge(subject: &Subject<'_>, limits: Limits, effect: f64, spread: Option<f64>
 
 /// Combines what was found into one verdict.
 ///
-/// One thing that got worse makes the whole worse; else one that got better makes it better. Where neither is seen and
-/// the server counted the same work by the same plans everywhere (`work`), nothing changed, however much the times moved.
+/// One thing that got worse makes the whole worse, with one exception: where all together got better, a single statement
+/// that got slightly worse (within the drift, told only by its extra blocks) does not turn that round. It is the price of
+/// an index in its writes, and stays visible in its own line. Where nothing got better or worse and the server counted
+/// the same work by the same plans everywhere (`work`), nothing changed, however much the times moved.
 pub fn overall(metrics: &[Metric], work: &[Work]) -> Verdict {
-    let any = |verdict: Verdict| metrics.iter().any(|metric| metric.verdict == verdict);
-    let mut totals = metrics.iter().filter(|metric| metric.label == "total" && metric.ratio.is_some()).peekable();
-    let headline_still = totals.peek().is_some() && totals.all(|metric| metric.verdict == Verdict::NoDifference);
+    let (totals, labels): (Vec<&Metric>, Vec<&Metric>) = metrics.iter().partition(|metric| metric.label == "total");
+    let any = |metrics: &[&Metric], verdict: Verdict| metrics.iter().any(|metric| metric.verdict == verdict);
+    let total_better = any(&totals, Verdict::Better);
+    let headline: Vec<&&Metric> = totals.iter().filter(|metric| metric.ratio.is_some()).collect();
+    let headline_still = !headline.is_empty() && headline.iter().all(|metric| metric.verdict == Verdict::NoDifference);
     let same_work = !work.is_empty() && work.iter().all(|work| *work == Work::Same);
-    if any(Verdict::Worse) {
+    if any(&totals, Verdict::Worse) || labels.iter().any(|metric| metric.verdict == Verdict::Worse && !(total_better && is_slight(metric)))
+    {
         Verdict::Worse
-    } else if any(Verdict::Better) {
+    } else if total_better || any(&labels, Verdict::Better) {
         Verdict::Better
     } else if headline_still || same_work {
         Verdict::NoDifference
     } else {
         Verdict::Inconclusive
     }
+}
+
+/// Returns whether a metric moved by no more than identical systems were seen apart.
+fn is_slight(metric: &Metric) -> bool {
+    metric.ratio.is_some_and(|ratio| ratio.ln().abs() <= limits(&metric.metric).drift.ln_1p())
 }
 
 /// The standard error of a difference of means, and its degrees of freedom.
@@ -371,5 +381,21 @@ mod tests {
         assert_eq!(overall(&with(&[Inconclusive]), &[Work::Same, Work::Same]), NoDifference);
         assert_eq!(overall(&with(&[Inconclusive]), &[Work::Same, Work::Less]), Inconclusive);
         assert_eq!(overall(&[], &[]), Inconclusive);
+    }
+
+    #[test]
+    fn the_slight_price_of_writes_does_not_outweigh_a_better_whole() {
+        let metric = |label: &str, verdict, ratio| Metric {
+            label: label.to_owned(),
+            verdict,
+            ratio: Some(ratio),
+            ..compared("p50", Work::Unknown, &[1.0; 9], &[1.0; 9])
+        };
+        let (total, slight) = (metric("total", Verdict::Better, 0.1), metric("add", Verdict::Worse, 1.1));
+        let still = metric("total", Verdict::NoDifference, 1.0);
+        let heavy = metric("add", Verdict::Worse, 3.0);
+        assert_eq!(overall(&[total.clone(), slight.clone()], &[Work::Less, Work::More]), Verdict::Better);
+        assert_eq!(overall(&[total, heavy], &[Work::Less, Work::More]), Verdict::Worse);
+        assert_eq!(overall(&[still, slight], &[Work::Same, Work::More]), Verdict::Worse);
     }
 }
