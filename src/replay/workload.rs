@@ -263,13 +263,18 @@ fn span(text: &str) -> Result<jiff::Span, String> {
     }
 }
 
-/// Takes the position off the parser's message, since it stands before it already.
+/// Takes the position off the parser's message, since it stands before it already, and its hints to programmers.
 fn without_place(message: &str, location: Location) -> String {
     let place = format!(" at line {}, column {}", location.line(), location.column());
     let plain = message.replace(&place, "");
     let plain = plain.strip_prefix("error: ").unwrap_or(&plain);
     let prefix = format!("line {} column {}: ", location.line(), location.column());
-    plain.strip_prefix(&prefix).unwrap_or(plain).to_owned()
+    let plain = plain.strip_prefix(&prefix).unwrap_or(plain);
+    match plain.split(", set DuplicateKeyPolicy").next().unwrap_or(plain) {
+        "invalid floating point" => "expected a number".to_owned(),
+        "unexpected end of input" => "expected a workload with `name` and `statements`, found the end of the file".to_owned(),
+        plain => plain.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -345,7 +350,7 @@ statements:
         let weight = broken("weight: 30", "weight: -1");
         assert_eq!(weight, "shop.yaml:8:13: weight: expected a number from 0 up, found -1");
         let word = broken("weight: 30", "weight: often");
-        assert!(word.starts_with("shop.yaml:8:13: "), "{word}");
+        assert_eq!(word, "shop.yaml:8:13: expected a number");
         let by = broken("by: \"+7 days\"", "by: \"a while\"");
         assert!(by.contains("\"a while\"") && by.contains("-7 days"), "{by}");
         let without_by = broken(", by: \"+7 days\"", "");
@@ -362,7 +367,8 @@ statements:
 
     #[test]
     fn a_text_that_is_no_workload_at_all_says_what_is_missing() {
-        assert!(refused("").contains("shop.yaml:1:1: "));
+        assert_eq!(refused(""), "shop.yaml:1:1: expected a workload with `name` and `statements`, found the end of the file");
+        assert_eq!(refused("name: x\nname: y\n"), "shop.yaml:2:1: duplicate mapping key: name");
         assert!(refused("name: x\n").contains("statements"));
         assert!(refused("name: x\nstatements: []\n").contains("expected at least one"));
         assert!(refused("name: x\nstatements: [").starts_with("shop.yaml:"));
