@@ -13,6 +13,9 @@ const SMALL_TABLE_ROWS: f64 = 50_000.0;
 /// A page sample reads this many times the rows wanted, so that they come from many pages.
 const SPREAD: f64 = 10.0;
 
+/// A page sample reads at least so many rows: at 100 to 200 rows a page, 100 pages or more.
+const READ_AT_LEAST: f64 = 20_000.0;
+
 /// Why a sample could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
@@ -114,7 +117,7 @@ async fn draw_one(transaction: &Transaction<'_>, spec: &SampleSpec, seed: u64) -
 
 /// Returns the shares of the table to try in turn, in per cent, until enough rows come; `None` is the whole table.
 fn percentages(estimated: f64, wanted: usize, pages: bool) -> Vec<Option<f64>> {
-    let share = 100.0 * SPREAD * wanted as f64 / estimated.max(1.0);
+    let share = 100.0 * (SPREAD * wanted as f64).max(READ_AT_LEAST) / estimated.max(1.0);
     if !pages || estimated <= SMALL_TABLE_ROWS || share >= 100.0 {
         return vec![None];
     }
@@ -170,7 +173,8 @@ mod tests {
 
     #[test]
     fn large_tables_are_sampled_by_pages_and_more_of_them_when_short() {
-        assert_eq!(percentages(1e6, 1000, true), [Some(1.0), Some(10.0), None]);
-        assert_eq!(percentages(1e5, 1000, true), [Some(10.0), None]);
+        assert_eq!(percentages(1e6, 10, true), [Some(2.0), Some(20.0), None]);
+        assert_eq!(percentages(1e6, 5000, true), [Some(5.0), Some(50.0), None]);
+        assert_eq!(percentages(1e5, 1000, true), [Some(20.0), None]);
     }
 }
