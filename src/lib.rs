@@ -15,6 +15,7 @@ pub mod advisor;
 pub mod catalog;
 pub mod diff;
 pub mod findings;
+pub mod load;
 pub mod migration;
 pub mod pg;
 pub mod replay;

@@ -5,8 +5,12 @@ pub mod binaries;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
+pub mod measure;
+pub mod replay;
 pub mod rows;
 pub mod snapshot;
+pub mod sample;
+pub mod session;
 pub mod source;
 pub mod tls;
 

@@ -87,6 +87,9 @@ pub struct SeriesPoint {
     pub p50_us: Option<u64>,
     /// Their 95th percentile.
     pub p95_us: Option<u64>,
+    /// Their 99th percentile.
+    #[serde(default)]
+    pub p99_us: Option<u64>,
 }
 
 /// What one statement did.
@@ -110,6 +113,9 @@ pub struct LabelResult {
     pub plan: Option<StatementPlan>,
     /// Its text.
     pub sql: String,
+    /// One point a second, without those in which none of its calls ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<SeriesPoint>,
 }
 
 /// Shared blocks of a statement over the run.

@@ -1,3 +1,4 @@
 //! The integration tests.
 
 mod migrate;
+mod replay;

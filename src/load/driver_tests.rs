@@ -1,0 +1,264 @@
+//! The driver against a fake target on a paused clock: what is counted, and what a stalled server looks like.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::load::{Outcome, Spacing, WARM_UP_CALLS};
+
+/// How the fake server answers a call made at a time since its start.
+type Answer = dyn Fn(u64, Duration) -> (Duration, Outcome);
+
+/// A server with a function for a mind; remembers the calls it got.
+struct Fake {
+    start: Instant,
+    calls: RefCell<Vec<u64>>,
+    answer: Box<Answer>,
+}
+
+struct FakeSession(Rc<Fake>);
+
+impl Target for Fake {
+    type Session = FakeSession;
+
+    fn labels(&self) -> usize {
+        2
+    }
+
+    fn label(&self, call: u64) -> usize {
+        usize::from(!call.is_multiple_of(10))
+    }
+}
+
+impl Session for FakeSession {
+    async fn call(&mut self, call: u64) -> Outcome {
+        self.0.calls.borrow_mut().push(call);
+        let (service, outcome) = (self.0.answer)(call, self.0.start.elapsed());
+        tokio::time::sleep(service).await;
+        outcome
+    }
+}
+
+fn fake(answer: impl Fn(u64, Duration) -> (Duration, Outcome) + 'static) -> Rc<Fake> {
+    Rc::new(Fake { start: Instant::now(), calls: RefCell::default(), answer: Box::new(answer) })
+}
+
+fn label(call: u64) -> usize {
+    usize::from(!call.is_multiple_of(10))
+}
+
+async fn run_until(target: &Rc<Fake>, plan: &Plan, stop: &Stop) -> Recording {
+    let mut sessions: Vec<_> = (0..plan.arrival.sessions()).map(|_| FakeSession(Rc::clone(target))).collect();
+    drive(target.as_ref(), &mut sessions, plan, &Clock::runtime(), stop, &|_| {}).await
+}
+
+async fn run(target: &Rc<Fake>, plan: &Plan) -> Recording {
+    run_until(target, plan, &Stop::default()).await
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+fn closed(clients: usize, seconds: u64) -> Plan {
+    Plan::new(Arrival::Closed { clients, think: Duration::ZERO }, 1, Duration::from_secs(seconds))
+}
+
+fn open(rate: f64, spacing: Spacing, sessions: usize, seconds: u64) -> Plan {
+    Plan::new(Arrival::Open { rate, spacing, sessions }, 1, Duration::from_secs(seconds))
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_clients_call_back_to_back() {
+    let target = fake(|call, _| (10 * MS, Outcome::done(label(call), 3)));
+    let recording = run(&target, &closed(4, 2)).await;
+    assert_eq!((recording.count(), recording.count_in_window, recording.ended), (800, 800, Ended::Complete));
+    assert_eq!(recording.window, Duration::from_secs(2));
+    assert_eq!(recording.labels.iter().map(|l| (l.count, l.rows)).collect::<Vec<_>>(), [(80, 240), (720, 2160)]);
+    assert_eq!(recording.series.iter().map(|s| s.count).sum::<u64>(), 800);
+    let [response, service, lag] = recording.total();
+    assert_eq!((response.percentiles(), lag.count()), (service.percentiles(), 0), "a closed loop has no lag");
+    assert!((10_000..10_010).contains(&service.percentile(0.5).unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn thinking_time_is_not_service_time() {
+    let target = fake(|call, _| (10 * MS, Outcome::done(label(call), 1)));
+    let plan = Plan::new(Arrival::Closed { clients: 1, think: 90 * MS }, 1, Duration::from_secs(10));
+    let recording = run(&target, &plan).await;
+    assert_eq!(recording.count(), 100);
+    assert!((10_000..10_010).contains(&recording.total()[0].percentile(0.5).unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_loop_bounded_by_calls_makes_exactly_those_whatever_their_speed() {
+    let lists = [7, 11].map(|pace| async move {
+        let target = fake(move |call, _| ((1 + call % pace) as u32 * MS, Outcome::done(label(call), 1)));
+        let plan = Plan { max_calls: Some(1003), first_call: WARM_UP_CALLS, ..closed(8, 3600) };
+        assert_eq!(run(&target, &plan).await.count(), 1003);
+        let mut calls = target.calls.take();
+        calls.sort_unstable();
+        calls
+    });
+    let [first, second] = lists;
+    let expected: Vec<u64> = (WARM_UP_CALLS..WARM_UP_CALLS + 1003).collect();
+    assert_eq!(first.await, expected);
+    assert_eq!(second.await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_loop_keeps_its_rate() {
+    let target = fake(|call, _| (5 * MS, Outcome::done(label(call), 1)));
+    let recording = run(&target, &open(100.0, Spacing::Uniform, 4, 10)).await;
+    assert_eq!((recording.count(), recording.not_started, recording.queued), (1000, 0, 0));
+    assert_eq!(recording.window, Duration::from_secs(10));
+    assert_eq!(target.calls.take(), (0..1000).collect::<Vec<_>>());
+    assert_eq!(recording.late.count(), 999, "the first is due before anyone waits");
+    assert_eq!(recording.series.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_makes_the_same_open_calls_at_the_same_times() {
+    let times = |seed| async move {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&seen);
+        let target = fake(move |call, at| {
+            log.borrow_mut().push((call, at));
+            (MS, Outcome::done(label(call), 1))
+        });
+        run(&target, &Plan { seed, ..open(50.0, Spacing::Poisson, 8, 20) }).await;
+        seen.take()
+    };
+    let (first, again, other) = (times(1).await, times(1).await, times(2).await);
+    assert!((900..1100).contains(&first.len()), "{}", first.len());
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+/// A 2 s freeze in a 10 s run at 100 calls a second: the case in which most load tools report a p99 of some 4 ms.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_server_shows_in_response_and_hardly_in_service() {
+    let freeze = |at: Duration| (Duration::from_secs(4)..Duration::from_secs(6)).contains(&at);
+    let target = fake(move |call, at| {
+        let service = if freeze(at) { Duration::from_secs(6) - at } else { MS };
+        (service, Outcome::done(label(call), 1))
+    });
+    let recording = run(&target, &open(100.0, Spacing::Uniform, 2, 10)).await;
+    assert_eq!((recording.count(), recording.not_started), (1000, 0));
+    let [response, service, lag] = recording.total();
+    // 200 of 1000 calls came due in the freeze, evenly: p90 waits for 1 s, p99 for 1.9 s. The queue of 198 is worked
+    // off in 0.1 s afterwards.
+    assert!((950_000..1_150_000).contains(&response.percentile(0.90).unwrap()), "{response:?}");
+    assert!((1_850_000..2_000_000).contains(&response.percentile(0.99).unwrap()));
+    assert!(service.percentile(0.99).unwrap() < 2_100, "only the two calls under way felt it");
+    assert!(lag.percentile(0.99).unwrap() > 1_800_000);
+    assert!(recording.queued >= 190);
+    assert!(recording.late.percentile(0.95).unwrap() < 2_100, "the generator itself was on time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_never_started_count_as_infinitely_slow() {
+    // One session, 100 ms a call, 20 calls a second: half of the 200 cannot be made in 10 s, ten more in the grace.
+    let target = fake(|call, _| (100 * MS, Outcome::done(label(call), 1)));
+    let recording = run(&target, &open(20.0, Spacing::Uniform, 1, 10)).await;
+    assert_eq!(recording.count() + recording.not_started, 200);
+    assert!((85..=95).contains(&recording.not_started), "{}", recording.not_started);
+    assert!(recording.count_in_window <= 100);
+    let [response, service, _] = recording.total();
+    assert_eq!((response.count(), response.infinite()), (200, recording.not_started));
+    assert_eq!(response.percentile(0.9), None);
+    assert!(response.percentile(0.5).is_some());
+    assert!(service.percentile(0.9).is_some());
+    let by_label: u64 = recording.labels.iter().map(|l| l.response.infinite()).sum();
+    assert_eq!(by_label, recording.not_started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_loop_bounded_by_calls_ends_with_the_last_of_them() {
+    let target = fake(|call, _| (MS, Outcome::done(label(call), 1)));
+    let recording = run(&target, &Plan { max_calls: Some(50), ..open(100.0, Spacing::Uniform, 4, 3600) }).await;
+    assert_eq!((recording.count(), recording.not_started, recording.ended), (50, 0, Ended::Complete));
+    assert!(recording.window < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_counted_by_code() {
+    let target = fake(|call, _| match call % 4 {
+        0 => (MS, Outcome::failed(label(call), "23505")),
+        1 => (MS, Outcome::failed(label(call), "40001")),
+        _ => (MS, Outcome::done(label(call), 1)),
+    });
+    let recording = run(&target, &Plan { max_calls: Some(400), ..closed(3, 60) }).await;
+    assert_eq!((recording.count(), recording.errors()), (400, 200));
+    let total = |code| recording.labels.iter().filter_map(|l| l.errors.get(code)).sum::<u64>();
+    assert_eq!((total("23505"), total("40001")), (100, 100));
+    assert_eq!(recording.series.iter().map(|s| s.errors).sum::<u64>(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_calls_end_and_keeps_what_was_measured() {
+    for plan in [closed(2, 3600), open(20.0, Spacing::Uniform, 2, 3600)] {
+        let target = fake(|call, _| (100 * MS, Outcome::done(label(call), 1)));
+        let stop = Stop::default();
+        let (recording, ()) = tokio::join!(run_until(&target, &plan, &stop), async {
+            tokio::time::sleep(Duration::from_millis(4950)).await;
+            stop.request();
+        });
+        assert_eq!((recording.ended, recording.unfinished), (Ended::Stopped, 0));
+        assert!((98..=100).contains(&recording.count()), "{}", recording.count());
+        assert!(recording.window < Duration::from_millis(5100));
+        assert!(recording.not_started <= 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_stop_gives_calls_up() {
+    let target = fake(|call, _| (Duration::from_secs(if call < 10 { 0 } else { 1000 }), Outcome::done(label(call), 1)));
+    let stop = Stop::default();
+    let plan = open(10.0, Spacing::Uniform, 3, 3600);
+    let (recording, ()) = tokio::join!(run_until(&target, &plan, &stop), async {
+        tokio::time::sleep(Duration::from_millis(1950)).await;
+        stop.request();
+        tokio::time::sleep(MS).await;
+        stop.request();
+    });
+    assert_eq!((recording.ended, recording.count(), recording.unfinished, recording.not_started), (Ended::Stopped, 10, 3, 7));
+    assert_eq!(recording.total()[0].infinite(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_never_end_are_given_up_after_the_drain() {
+    let target = fake(|call, _| (Duration::from_secs(if call == 5 { 100_000 } else { 1 }), Outcome::done(label(call), 1)));
+    let start = Instant::now();
+    let recording = run(&target, &Plan { drain: Duration::from_secs(3), ..closed(2, 10) }).await;
+    assert_eq!((recording.ended, recording.unfinished), (Ended::Stuck, 1));
+    assert_eq!(start.elapsed(), Duration::from_secs(13));
+    assert_eq!(recording.window, Duration::from_secs(10));
+    assert_eq!(recording.labels[label(5)].response.infinite(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_target_ends_the_run_with_what_was_measured() {
+    for plan in [closed(3, 60), open(100.0, Spacing::Uniform, 3, 60)] {
+        let target = fake(|call, at| {
+            let lost = at > Duration::from_secs(2);
+            let error = lost.then(|| "connection".to_owned());
+            (10 * MS, Outcome { label: label(call), rows: 0, error, lost })
+        });
+        let recording = run(&target, &plan).await;
+        assert_eq!((recording.ended, recording.errors()), (Ended::Lost, 3));
+        assert!(recording.count() >= 200);
+        assert!(recording.window < Duration::from_secs(3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_is_told_every_second() {
+    let target = fake(|call, _| (2 * MS, Outcome::done(label(call), 1)));
+    let mut sessions = vec![FakeSession(Rc::clone(&target))];
+    let told = RefCell::new(Vec::new());
+    let plan = closed(1, 5);
+    drive(target.as_ref(), &mut sessions, &plan, &Clock::runtime(), &Stop::default(), &|p: &Progress| told.borrow_mut().push(*p)).await;
+    let told = told.take();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[0].calls < pair[1].calls));
+    assert!((1_980..=2_020).contains(&told[3].p95_us.unwrap()));
+}

@@ -1,0 +1,168 @@
+//! The open loop's queue: which event is next, and which session takes it.
+//!
+//! Events are numbers in the order of their times, so the queue is the range from the next number to the last one due;
+//! nothing is stored per event. A session that ends a call takes the next event if it is due, else it waits. The
+//! dispatcher sleeps until the next event is due and hands every due event to a waiting session.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::iter::Peekable;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::load::arrival::Times;
+use crate::load::{Clock, Stop};
+
+/// An event handed to a session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    /// Its number, from 0.
+    pub(super) index: u64,
+    /// When it was due.
+    pub(super) intended: Instant,
+    /// Whether a session was waiting for it when it came due.
+    pub(super) was_free: bool,
+}
+
+/// The queue of one worker.
+#[derive(Debug)]
+pub(super) struct Queue {
+    start: Instant,
+    /// Events due from here on do not belong to the run.
+    duration: Duration,
+    /// Nothing is started from here on.
+    last_start: Instant,
+    max_calls: u64,
+    times: RefCell<Peekable<Times>>,
+    next: Cell<u64>,
+    waiting: RefCell<Vec<usize>>,
+    slots: RefCell<Vec<Slot>>,
+    became_free: Notify,
+    closed: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    event: Option<Event>,
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    pub(super) fn new(times: Times, start: Instant, duration: Duration, grace: Duration, max_calls: Option<u64>, sessions: usize) -> Self {
+        Self {
+            start,
+            duration,
+            last_start: start + duration + grace,
+            max_calls: max_calls.unwrap_or(u64::MAX),
+            times: RefCell::new(times.peekable()),
+            next: Cell::new(0),
+            waiting: RefCell::new(Vec::with_capacity(sessions)),
+            slots: RefCell::new((0..sessions).map(|_| Slot::default()).collect()),
+            became_free: Notify::new(),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// Returns when the next event is due; `None` after the run's last.
+    fn next_due(&self) -> Option<Instant> {
+        let due = *self.times.borrow_mut().peek()?;
+        (due < self.duration && self.next.get() < self.max_calls).then(|| self.start + due)
+    }
+
+    /// Takes the next event if it is due by `now`.
+    fn take(&self, now: Instant, was_free: bool) -> Option<Event> {
+        let intended = self.next_due().filter(|due| *due <= now && now <= self.last_start)?;
+        self.times.borrow_mut().next();
+        let index = self.next.replace(self.next.get() + 1);
+        Some(Event { index, intended, was_free })
+    }
+
+    /// Waits for the session's next event; `None` when there is none left.
+    pub(super) async fn next(&self, session: usize) -> Option<Event> {
+        let mut announced = false;
+        poll_fn(|context| {
+            if let Some(event) = self.slots.borrow_mut()[session].event.take() {
+                return Poll::Ready(Some(event));
+            }
+            if self.closed.get() {
+                return Poll::Ready(None);
+            }
+            if !announced {
+                if let Some(event) = self.take(Instant::now(), false) {
+                    return Poll::Ready(Some(event));
+                }
+                self.waiting.borrow_mut().push(session);
+                self.became_free.notify_one();
+                announced = true;
+            }
+            self.slots.borrow_mut()[session].waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Hands events to waiting sessions as they come due, until the last or a stop.
+    pub(super) async fn dispatch(&self, clock: &Clock, stop: &Stop) {
+        while let Some(due) = self.next_due() {
+            let now = Instant::now();
+            if stop.is_requested() || now > self.last_start {
+                break;
+            }
+            if self.waiting.borrow().is_empty() {
+                tokio::select! {
+                    () = self.became_free.notified() => {}
+                    () = stop.requested() => {}
+                    () = tokio::time::sleep_until(self.last_start) => break,
+                }
+                continue;
+            }
+            if due > now {
+                tokio::select! {
+                    () = clock.sleep_until(due) => {}
+                    () = stop.requested() => {}
+                }
+                continue;
+            }
+            // The session that waited longest: all are used, and none goes cold at a low rate.
+            let session = self.waiting.borrow_mut().remove(0);
+            let event = self.take(now, true);
+            let mut slots = self.slots.borrow_mut();
+            slots[session].event = event;
+            if let Some(waker) = slots[session].waker.take() {
+                waker.wake();
+            }
+        }
+        if self.next.get() < self.max_calls {
+            // Nothing more is due, but the run lasts its time: a rate is calls over all of it.
+            tokio::select! {
+                () = tokio::time::sleep_until(self.start + self.duration) => {}
+                () = stop.requested() => {}
+            }
+        }
+        self.closed.set(true);
+        for slot in self.slots.borrow_mut().iter_mut() {
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Returns the numbers of the events that were due by `until` and never started.
+    pub(super) fn left_over(&self, until: Instant) -> Vec<u64> {
+        // A session that was dropped may not have seen what was handed to it.
+        let mut left: Vec<u64> = self.slots.borrow().iter().filter_map(|slot| Some(slot.event?.index)).collect();
+        let first = self.next.get();
+        while let Some(due) = self.next_due() {
+            if due > until {
+                break;
+            }
+            self.times.borrow_mut().next();
+            self.next.set(self.next.get() + 1);
+        }
+        left.extend(first..self.next.get());
+        left
+    }
+}

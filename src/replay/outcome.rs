@@ -1,0 +1,160 @@
+//! From what was recorded to the saved run.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::load::{Arrival, Ended, Recording, Slice};
+use crate::replay::workload::Workload;
+use crate::replay::{Blocks, Health, LabelResult, Run, Script, SeriesPoint, StatementPlan, Totals};
+use crate::stats::histogram::Tagged;
+
+/// A generator that used more than this share of its processor delayed the calls itself. A rule of thumb.
+const CPU_LIMIT: f64 = 0.8;
+
+/// 2 ms, or a tenth of the median response: calls sent later than this blur what is measured.
+const LATE_LIMIT_US: u64 = 2_000;
+
+/// What surrounds the recording.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// What was run.
+    pub workload: &'a Workload,
+    /// The calls made of it.
+    pub script: &'a Script,
+    /// How they were spaced.
+    pub arrival: Arrival,
+    /// The seed.
+    pub seed: u64,
+    /// When the measured part began.
+    pub started_at: Timestamp,
+    /// Versions and settings, never a password.
+    pub about: BTreeMap<String, Value>,
+    /// Facts of the server.
+    pub server: BTreeMap<String, Value>,
+    /// By statement: the shared blocks, where counted.
+    pub blocks: Vec<Option<Blocks>>,
+    /// By statement: its plan, where known.
+    pub plans: Vec<Option<StatementPlan>>,
+    /// What limits the result so far.
+    pub caveats: Vec<String>,
+}
+
+/// Puts a run together.
+pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
+    let [response, service, lag] = recording.total();
+    let window_s = recording.window.as_secs_f64();
+    let mut caveats = setting.caveats;
+    caveats.extend(caveats_of(recording, &setting.arrival));
+    let mut about = setting.about;
+    about.insert("workload".to_owned(), json!(setting.workload.text));
+    let labels = setting.workload.statements.iter().enumerate().filter(|(index, _)| setting.script.is_called(*index));
+    let labels = labels.map(|(index, statement)| {
+        let recorded = &recording.labels[index];
+        let result = LabelResult {
+            count: recorded.count,
+            errors: recorded.errors.clone(),
+            response_us: recorded.response.percentiles(),
+            service_us: recorded.service.percentiles(),
+            lag_us: recorded.lag.percentiles(),
+            rows: recorded.rows,
+            blocks: setting.blocks.get(index).copied().flatten(),
+            plan: setting.plans.get(index).cloned().flatten(),
+            sql: statement.sql.clone(),
+            series: recorded.series.iter().map(point).collect(),
+        };
+        (statement.name.clone(), result)
+    });
+    Run {
+        schema_version: 1,
+        kind: "replay".to_owned(),
+        name: setting.workload.name.clone(),
+        side: None,
+        about,
+        started_at: setting.started_at,
+        seed: setting.seed,
+        arrival: json!(setting.arrival),
+        duration_ms: window_s * 1000.0,
+        partial: recording.ended != Ended::Complete,
+        health: health(recording, response.percentile(0.5)),
+        totals: Totals {
+            count: recording.count(),
+            errors: recording.errors(),
+            not_started: recording.not_started,
+            throughput: if window_s > 0.0 { recording.count_in_window as f64 / window_s } else { 0.0 },
+            response_us: response.percentiles(),
+            service_us: service.percentiles(),
+            lag_us: lag.percentiles(),
+        },
+        series: recording.series.iter().map(point).collect(),
+        labels: labels.collect(),
+        server: setting.server,
+        thresholds: Vec::new(),
+        caveats,
+    }
+}
+
+/// Returns the histograms of a run, named `total.response`, `<statement>.service` and so on, for its `.hlog`.
+pub fn histograms(workload: &Workload, recording: &Recording) -> Vec<Tagged> {
+    let kinds = ["response", "service", "lag"];
+    let mut tagged: Vec<Tagged> = Vec::new();
+    let mut add = |name: &str, histograms: [_; 3]| {
+        for (kind, histogram) in kinds.iter().zip(histograms) {
+            tagged.push(Tagged { tag: format!("{name}.{kind}"), histogram });
+        }
+    };
+    add("total", recording.total());
+    for (statement, label) in workload.statements.iter().zip(&recording.labels).filter(|(_, label)| label.response.count() > 0) {
+        add(&statement.name, [label.response.clone(), label.service.clone(), label.lag.clone()]);
+    }
+    tagged.retain(|entry| entry.histogram.count() > 0);
+    tagged
+}
+
+fn point(slice: &Slice) -> SeriesPoint {
+    let Slice { second, count, errors, p50_us, p95_us, p99_us } = *slice;
+    SeriesPoint { second, count, errors, p50_us, p95_us, p99_us }
+}
+
+/// Judges the generator, not the server.
+fn health(recording: &Recording, response_p50_us: Option<u64>) -> Health {
+    let mut reasons = Vec::new();
+    if let Some(share) = recording.cpu_share.filter(|share| *share > CPU_LIMIT) {
+        reasons.push(format!("The load generator used {:.0} % of its processor, so it delayed calls itself.", share * 100.0));
+    }
+    let limit = LATE_LIMIT_US.max(response_p50_us.unwrap_or(0) / 10);
+    if let Some(late) = recording.late.percentile(0.99).filter(|late| *late > limit) {
+        reasons.push(format!("1 % of the calls were sent {late} us late or later although a session was free."));
+    }
+    Health { valid: reasons.is_empty(), reasons }
+}
+
+fn caveats_of(recording: &Recording, arrival: &Arrival) -> Vec<String> {
+    let mut caveats = Vec::new();
+    match recording.ended {
+        Ended::Complete => {}
+        Ended::Stopped => caveats.push("The run was ended early on request.".to_owned()),
+        Ended::Lost => caveats.push("The run ended early: the server could no longer be reached.".to_owned()),
+        Ended::Stuck => caveats.push("The run was cut: calls did not end in time.".to_owned()),
+    }
+    if recording.unfinished > 0 {
+        caveats.push(format!("{} calls had not ended when the run was cut; they count as infinitely slow.", recording.unfinished));
+    }
+    let due = recording.count() + recording.unfinished + recording.not_started;
+    let share = |count: u64| 100.0 * count as f64 / due.max(1) as f64;
+    if recording.not_started > 0 {
+        let (count, percent) = (recording.not_started, share(recording.not_started));
+        caveats.push(format!("{count} calls ({percent:.1} %) were due and never sent; they count as infinitely slow."));
+    }
+    match arrival {
+        Arrival::Open { sessions, .. } if share(recording.queued) >= 1.0 => {
+            caveats.push(format!("{:.1} % of the calls waited because all {sessions} sessions were busy.", share(recording.queued)));
+        }
+        Arrival::Closed { .. } => {
+            caveats.push("Closed loop: a slow server was asked less often, so latencies at a given rate may be worse.".to_owned());
+        }
+        Arrival::Open { .. } => {}
+    }
+    caveats
+}
