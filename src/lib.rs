@@ -17,5 +17,6 @@ pub mod diff;
 pub mod findings;
 pub mod migration;
 pub mod replay;
+pub mod report;
 pub mod stats;
 pub mod units;
