@@ -109,12 +109,4 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), all, "an id is used twice");
     }
-
-    /// Writes the sample page where a browser can open it; run by hand: `PGLOAD_PAGE=/tmp/r.html cargo test -- --ignored`.
-    #[test]
-    #[ignore = "writes a file for a person to look at"]
-    fn write_the_sample_page() {
-        let path = std::env::var_os("PGLOAD_PAGE").expect("PGLOAD_PAGE names the file");
-        std::fs::write(path, page(&sample::report())).expect("the file is writable");
-    }
 }

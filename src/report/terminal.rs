@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_whole_report_begins_with_the_headline() {
         let text = report(&sample::report(), NARROW);
-        assert!(text.starts_with("Indexes for the lead list\n\nThe workload leads is faster after the change."), "{text}");
+        assert!(text.starts_with("Indexes for the lead list\n\nThe workload leads performs better after the change."), "{text}");
     }
 
     #[test]

@@ -92,7 +92,8 @@ fn statements(comparison: &Comparison) -> Grid {
             Cell::text(verdict(seen)).toned(tone(seen)).with_note(doubt(decided)),
         ]);
     }
-    drop_empty_column(&mut grid, "Throughput");
+    // Most comparisons know throughput for all statements together only.
+    grid.drop_if_empty("Throughput");
     grid
 }
 
@@ -178,15 +179,4 @@ fn index_cell(indexes: &[String]) -> Cell {
 fn doubt(metric: Option<&Metric>) -> String {
     let hidden = metric.filter(|metric| matches!(metric.verdict, Verdict::NoDifference | Verdict::Inconclusive));
     hidden.and_then(|metric| metric.mde).map_or_else(String::new, |mde| format!("could show ≥ {:.0} %", (mde * 100.0).ceil()))
-}
-
-/// Most comparisons know throughput for all statements together only; a column of dashes would cost the others their width.
-fn drop_empty_column(grid: &mut Grid, title: &str) {
-    let Some(position) = grid.columns.iter().position(|column| column.title == title) else { return };
-    if grid.rows.iter().all(|row| row[position].text == DASH) {
-        grid.columns.remove(position);
-        for row in &mut grid.rows {
-            row.remove(position);
-        }
-    }
 }

@@ -81,6 +81,17 @@ impl Grid {
         };
         Self { caption: caption.into(), columns: titles.iter().map(column).collect(), rows: Vec::new() }
     }
+
+    /// Takes out the column of that title when it holds dashes only: it would cost the others their width.
+    fn drop_if_empty(&mut self, title: &str) {
+        let Some(position) = self.columns.iter().position(|column| column.title == title) else { return };
+        if self.rows.iter().all(|row| row[position].text == phrase::DASH) {
+            self.columns.remove(position);
+            for row in &mut self.rows {
+                row.remove(position);
+            }
+        }
+    }
 }
 
 impl Cell {

@@ -177,8 +177,8 @@ fn headline(report: &Report, numbers: &[(&NamedComparison, Numbers)]) -> String 
 
 fn compared(named: &NamedComparison, numbers: &Numbers) -> String {
     let verdict = match named.comparison.verdict {
-        Verdict::Better => "is faster",
-        Verdict::Worse => "is slower",
+        Verdict::Better => "performs better",
+        Verdict::Worse => "performs worse",
         Verdict::NoDifference => "shows no difference",
         Verdict::Inconclusive => "gave no conclusive result",
     };

@@ -123,7 +123,9 @@ pub fn change(metric: &Metric) -> String {
         return if metric.before.is_some() && metric.after.is_some() { verdict(metric.verdict).to_owned() } else { DASH.to_owned() };
     };
     if metric.verdict == Verdict::NoDifference {
-        return format!("{}{}", verdict(metric.verdict), between(metric.interval.map(|ends| ends.map(Some))));
+        // Two decimals on both sides of 1, where the whole interval lies.
+        let around_one = metric.interval.map_or_else(String::new, |[low, high]| format!(" ({low:.2}–{high:.2})"));
+        return format!("{}{around_one}", verdict(metric.verdict));
     }
     let smaller = ratio < 1.0;
     let factor = if smaller { 1.0 / ratio } else { ratio };
@@ -208,6 +210,7 @@ mod tests {
         assert_eq!(change(&metric(680.0, 10.0, Some([1.0 / 75.0, 1.0 / 61.0]), Verdict::Better)), "68× faster (61–75)");
         assert_eq!(change(&metric(10.0, 14.0, Some([1.2, 1.6]), Verdict::Worse)), "1.4× slower (1.2–1.6)");
         assert_eq!(change(&metric(100.0, 99.0, Some([0.96, 1.03]), Verdict::NoDifference)), "no difference seen (0.96–1.03)");
+        assert_eq!(change(&metric(100.0, 102.0, Some([0.94, 1.1]), Verdict::NoDifference)), "no difference seen (0.94–1.10)");
         assert_eq!(change(&metric(680.0, 10.0, None, Verdict::Inconclusive)), "68× faster, inconclusive");
         assert_eq!(change(&metric(680.0, 10.0, Some([0.0, 0.1]), Verdict::Better)), "68× faster (10–∞)");
     }
