@@ -19,5 +19,6 @@ pub mod load;
 pub mod migration;
 pub mod pg;
 pub mod replay;
+pub mod report;
 pub mod stats;
 pub mod units;

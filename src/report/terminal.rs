@@ -1,0 +1,376 @@
+//! Results as text for a terminal.
+
+use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Row, Table};
+
+use super::audit::AuditDocument;
+use super::content::phrase::{capital, printable};
+use super::content::{AuditContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
+use super::{NamedComparison, Numbers, Report};
+use crate::catalog::Hidden;
+use crate::replay::Run;
+
+/// Columns where the width is not known.
+const WIDTH: u16 = 120;
+
+/// The narrowest a table is laid out for; below it lines wrap at the terminal's own edge.
+const WIDTH_MIN: u16 = 40;
+
+/// How text is laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// The columns there are; 120 when not known.
+    pub width: Option<u16>,
+    /// Whether to colour.
+    pub colour: bool,
+}
+
+/// Writes an audit: coverage first, then findings, proposals, what was refused, what could not be seen.
+pub fn audit(audit: &AuditDocument, layout: Layout) -> String {
+    let mut page = Writer::new(layout);
+    write_audit(&mut page, &AuditContent::of(audit));
+    page.text
+}
+
+/// Writes a run: what is doubtful first, then totals and statements.
+pub fn run(run: &Run, layout: Layout) -> String {
+    let mut page = Writer::new(layout);
+    write_run(&mut page, &RunContent::of(run));
+    page.text
+}
+
+/// Writes a comparison: verdict and numbers first, caveats last.
+pub fn comparison(named: &NamedComparison, numbers: &Numbers, layout: Layout) -> String {
+    let mut page = Writer::new(layout);
+    write_comparison(&mut page, &ComparisonContent::of(&named.name, &named.comparison));
+    for number in [&numbers.faster, &numbers.saved, &numbers.cost] {
+        page.bullet(&number.sentence);
+    }
+    page.bullets(&numbers.slower);
+    page.list("Caveats", &named.comparison.caveats);
+    page.text
+}
+
+/// Writes a whole report.
+pub fn report(report: &Report, layout: Layout) -> String {
+    let content = Page::of(report);
+    let mut page = Writer::new(layout);
+    page.heading(&content.title, Tone::Plain);
+    page.paragraph(&content.headline);
+    page.bullets(&content.tiles.iter().map(|tile| tile.sentence.clone()).collect::<Vec<_>>());
+    page.bullets(&content.slower);
+    for comparison in &content.comparisons {
+        write_comparison(&mut page, comparison);
+        page.list("Caveats", &comparison.caveats);
+    }
+    if let Some(audit) = &content.audit {
+        write_audit(&mut page, audit);
+    }
+    for run in &content.runs {
+        write_run(&mut page, run);
+    }
+    page.list("Caveats of the report", &content.caveats);
+    page.text
+}
+
+fn write_audit(page: &mut Writer, audit: &AuditContent) {
+    page.paragraph(&audit.coverage);
+    page.paragraph(&audit.server);
+    if let Some(hidden) = &audit.source {
+        page.hidden(hidden);
+    }
+    if audit.groups.is_empty() {
+        page.heading("No findings", Tone::Good);
+    }
+    for group in &audit.groups {
+        page.heading(&capital(&group.title), if group.severity == "info" { Tone::Plain } else { Tone::Bad });
+        for finding in &group.findings {
+            page.bold(&format!("{}  {}", finding.rule, finding.object), 2);
+            page.indented(&finding.message, 4);
+            page.indented(&finding.help, 4);
+            page.blank();
+        }
+    }
+    page.heading(if audit.proposals.is_empty() { "No proposals" } else { "Proposals" }, Tone::Plain);
+    for (number, proposal) in audit.proposals.iter().enumerate() {
+        page.bold(&format!("{}. {}", number + 1, proposal.title), 0);
+        page.blank();
+        // Never wrapped: a statement is to be copied.
+        for line in proposal.sql.lines() {
+            page.line(&format!("   {line}"), Tone::Good, false);
+        }
+        page.blank();
+        page.facts(&proposal.facts, 3);
+        page.blank();
+        page.grid(&proposal.statements);
+        for risk in &proposal.risks {
+            page.indented(&format!("Risk: {risk}"), 3);
+        }
+        page.blank();
+    }
+    page.section(&audit.refused);
+    page.section(&audit.skipped);
+    page.section(&audit.migrations);
+    if !audit.hidden.is_empty() {
+        page.heading("Not visible to this role", Tone::Plain);
+        for hidden in &audit.hidden {
+            page.hidden(hidden);
+        }
+    }
+}
+
+fn write_run(page: &mut Writer, run: &RunContent) {
+    page.heading(&capital(&run.title), Tone::Plain);
+    for warning in &run.warnings {
+        page.line(&format!("! {warning}"), Tone::Bad, false);
+    }
+    page.blank();
+    page.facts(&run.totals, 0);
+    page.blank();
+    page.grid(&run.statements);
+    page.section(&run.thresholds);
+    page.list("Caveats", &run.caveats);
+}
+
+fn write_comparison(page: &mut Writer, comparison: &ComparisonContent) {
+    page.heading(&format!("{}: {}", comparison.title, comparison.verdict), comparison.tone);
+    page.paragraph(&comparison.design);
+    page.section(&comparison.totals);
+    page.section(&comparison.statements);
+    page.section(&comparison.exact);
+}
+
+/// Text under way, with the layout it is for.
+struct Writer {
+    text: String,
+    width: u16,
+    colour: bool,
+}
+
+impl Writer {
+    fn new(layout: Layout) -> Self {
+        Self { text: String::new(), width: layout.width.unwrap_or(WIDTH).max(WIDTH_MIN), colour: layout.colour }
+    }
+
+    /// Ends a block with one empty line, however many ends meet.
+    fn blank(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    fn heading(&mut self, text: &str, tone: Tone) {
+        self.blank();
+        self.line(text, tone, true);
+        self.blank();
+    }
+
+    fn line(&mut self, text: &str, tone: Tone, bold: bool) {
+        let text = printable(text);
+        let styled = if self.colour { styled(&text, tone, bold) } else { text };
+        self.text.push_str(styled.trim_end());
+        self.text.push('\n');
+    }
+
+    fn paragraph(&mut self, text: &str) {
+        self.indented(text, 0);
+    }
+
+    fn bold(&mut self, text: &str, indent: u16) {
+        let cell = TableCell::new(printable(text));
+        let cell = if self.colour { cell.add_attribute(Attribute::Bold) } else { cell };
+        self.wrapped(vec![cell], indent);
+    }
+
+    fn indented(&mut self, text: &str, indent: u16) {
+        if !text.is_empty() {
+            self.wrapped(vec![TableCell::new(printable(text))], indent);
+        }
+    }
+
+    fn bullet(&mut self, text: &str) {
+        self.wrapped(vec![TableCell::new("-"), TableCell::new(printable(text))], 2);
+    }
+
+    fn bullets(&mut self, texts: &[String]) {
+        for text in texts {
+            self.bullet(text);
+        }
+    }
+
+    fn list(&mut self, title: &str, texts: &[String]) {
+        if !texts.is_empty() {
+            self.heading(title, Tone::Plain);
+            self.bullets(texts);
+        }
+    }
+
+    /// Wraps a text, behind a mark where there is one; a table without lines does it, since it knows how wide characters are.
+    fn wrapped(&mut self, cells: Vec<TableCell>, indent: u16) {
+        let mut table = self.table();
+        table.load_style(NOTHING).add_row(Row::from(cells));
+        for (column, left) in table.column_iter_mut().zip([indent, 1]) {
+            column.set_padding((left, 0));
+        }
+        self.push(&table);
+    }
+
+    fn hidden(&mut self, hidden: &Hidden) {
+        self.bullet(&format!("{}: {}", hidden.what, hidden.effect));
+        if !hidden.remedy.is_empty() {
+            self.line(&format!("      {}", hidden.remedy), Tone::Good, false);
+        }
+    }
+
+    fn facts(&mut self, facts: &[Fact], indent: u16) {
+        let mut table = self.table();
+        table.load_style(NOTHING);
+        for fact in facts {
+            table.add_row([TableCell::new(printable(&fact.name)), TableCell::new(printable(&fact.value))]);
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((indent, 2));
+        }
+        self.push(&table);
+    }
+
+    /// Writes a grid under its caption; nothing when it has no rows.
+    fn section(&mut self, grid: &Grid) {
+        if !grid.rows.is_empty() {
+            self.heading(&grid.caption, Tone::Plain);
+            self.grid(grid);
+        }
+    }
+
+    fn grid(&mut self, grid: &Grid) {
+        if grid.rows.is_empty() {
+            return;
+        }
+        let mut table = self.table();
+        table.load_style(UTF8_HORIZONTAL_ONLY);
+        table.style_mut().top_border = comfy_table::LineStyle::none();
+        table.set_header(Row::from(grid.columns.iter().map(|column| TableCell::new(printable(&column.title)))));
+        for row in &grid.rows {
+            table.add_row(Row::from(row.iter().map(|cell| self.cell(cell))));
+        }
+        // Dividing lines are for rows of several lines; elsewhere they only double the height.
+        if grid.rows.iter().flatten().all(|cell| cell.note.is_empty()) {
+            table.style_mut().row_separator = comfy_table::LineStyle::none();
+        }
+        for (column, shape) in table.column_iter_mut().zip(&grid.columns) {
+            column.set_cell_alignment(if shape.numeric { CellAlignment::Right } else { CellAlignment::Left });
+        }
+        self.push(&table);
+        self.blank();
+    }
+
+    fn cell(&self, cell: &Cell) -> TableCell {
+        let text = if cell.note.is_empty() { printable(&cell.text) } else { printable(&format!("{}\n{}", cell.text, cell.note)) };
+        let made = TableCell::new(text);
+        match cell.tone {
+            _ if !self.colour => made,
+            Tone::Plain => made,
+            Tone::Good => made.fg(Color::Green),
+            Tone::Bad => made.fg(Color::Red),
+            Tone::Muted => made.fg(Color::DarkGrey),
+        }
+    }
+
+    /// A table that asks nothing of the terminal: width and colour are given.
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.force_no_tty().set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        if self.colour {
+            table.enforce_styling();
+        }
+        table
+    }
+
+    fn push(&mut self, table: &Table) {
+        for line in table.lines() {
+            self.text.push_str(line.trim_end());
+            self.text.push('\n');
+        }
+    }
+}
+
+/// Colours one line; through a table, so that escape sequences come from one place.
+fn styled(text: &str, tone: Tone, bold: bool) -> String {
+    let mut cell = TableCell::new(text);
+    cell = match tone {
+        Tone::Plain => cell,
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Bad => cell.fg(Color::Red),
+        Tone::Muted => cell.fg(Color::DarkGrey),
+    };
+    if bold {
+        cell = cell.add_attribute(Attribute::Bold);
+    }
+    let mut table = Table::new();
+    table.force_no_tty().enforce_styling().load_style(NOTHING).add_row([cell]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    table.lines().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    const NARROW: Layout = Layout { width: Some(100), colour: false };
+
+    #[test]
+    fn an_audit_on_a_terminal() {
+        insta::assert_snapshot!(audit(&sample::audit(), Layout::default()));
+    }
+
+    #[test]
+    fn an_audit_that_saw_nothing() {
+        insta::assert_snapshot!(audit(&sample::empty_audit(), NARROW));
+    }
+
+    #[test]
+    fn a_run_on_a_terminal() {
+        insta::assert_snapshot!(run(&sample::run_before(), NARROW));
+    }
+
+    #[test]
+    fn a_run_without_a_call() {
+        insta::assert_snapshot!(run(&sample::empty_run(), NARROW));
+    }
+
+    #[test]
+    fn a_comparison_on_a_terminal() {
+        let named = NamedComparison { name: "leads".into(), comparison: sample::comparison() };
+        let numbers = Numbers::of(&named.comparison, None, &sample::audit().proposals);
+        insta::assert_snapshot!(comparison(&named, &numbers, Layout::default()));
+    }
+
+    #[test]
+    fn a_whole_report_begins_with_the_headline() {
+        let text = report(&sample::report(), NARROW);
+        assert!(text.starts_with("Indexes for the lead list\n\nThe workload leads performs better after the change."), "{text}");
+    }
+
+    #[test]
+    fn only_statements_to_be_copied_are_wider_than_the_terminal() {
+        for width in [60, 100, 140] {
+            let text = report(&sample::report(), Layout { width: Some(width), colour: false });
+            for line in text.lines().filter(|line| line.chars().count() > usize::from(width)) {
+                let start = line.trim_start();
+                assert!(["CREATE", "DROP", "GRANT"].iter().any(|word| start.starts_with(word)), "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn colour_comes_only_when_asked_for_and_never_from_a_name() {
+        let plain = report(&sample::report(), NARROW);
+        assert!(!plain.contains('\u{1b}'));
+        let coloured = report(&sample::report(), Layout { colour: true, ..NARROW });
+        assert!(coloured.contains("\u{1b}["));
+        assert!(!coloured.contains("\u{1b}]0;owned"), "an escape sequence from a name got through");
+    }
+}
