@@ -1,6 +1,6 @@
 //! JUDGE: what is wrong with a snapshot, with the evidence.
 //!
-//! [`audit`] runs every rule of [`RULES`]. A rule is one file in `rules/`, named as its id; pure functions of the snapshot.
+//! [`audit`] runs every rule of [`rules::RULES`]. A rule is one file in `rules/`, named as its id; pure functions of the snapshot.
 
 pub mod cover;
 pub mod family;

@@ -8,9 +8,9 @@ pub mod conninfo;
 pub mod measure;
 pub mod replay;
 pub mod rows;
-pub mod snapshot;
 pub mod sample;
 pub mod session;
+pub mod snapshot;
 pub mod source;
 pub mod tls;
 

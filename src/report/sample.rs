@@ -170,6 +170,7 @@ pub(crate) fn migrations() -> Vec<(Migration, Vec<String>)> {
             statement: statement.into(),
             rollback: rollback.into(),
             up: format!("{statement}\n"),
+            check: String::new(),
             down: format!("{rollback}\n"),
             transactional: false,
         };
@@ -236,7 +237,7 @@ fn run(side: &str, throughput: f64, labels: Vec<(&str, LabelResult)>) -> Run {
     let series = (0..30).map(|second| {
         // A wave instead of noise: the chart has something to show and the test the same every time.
         let count = (throughput * (1.0 + 0.06 * (second as f64 * 0.9).sin())) as u64;
-        SeriesPoint { second, count, errors: 0, p50_us: Some(900), p95_us: Some(4_000) }
+        SeriesPoint { second, count, errors: 0, p50_us: Some(900), p95_us: Some(4_000), p99_us: None }
     });
     Run {
         schema_version: 1,

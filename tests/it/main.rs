@@ -2,3 +2,4 @@
 
 mod migrate;
 mod replay;
+mod rules;
