@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod cli;
 mod migrate;
 mod replay;
 mod rules;
