@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod architecture;
 mod migrate;
 mod replay;
 mod rules;
