@@ -13,6 +13,7 @@
 
 pub mod advisor;
 pub mod catalog;
+pub mod cli;
 pub mod diff;
 pub mod findings;
 pub mod load;
@@ -20,5 +21,6 @@ pub mod migration;
 pub mod pg;
 pub mod replay;
 pub mod report;
+pub mod staging;
 pub mod stats;
 pub mod units;

@@ -130,3 +130,33 @@ fn help_for(code: &SqlState, source: &Source) -> String {
         _ => "See the server's log.".to_owned(),
     }
 }
+
+/// Asks the server to end what a connection is doing, from outside it.
+pub struct Canceller {
+    token: tokio_postgres::CancelToken,
+    source: Source,
+}
+
+impl Canceller {
+    /// Prepares to cancel what this connection will do.
+    pub fn of(client: &Client, source: &Source) -> Self {
+        Self { token: client.cancel_token(), source: source.clone() }
+    }
+
+    /// Asks; a server that cannot be reached has nothing to cancel any more.
+    pub async fn cancel(self) {
+        let plain = matches!(self.source.ssl_mode, SslMode::Disable | SslMode::Allow) || self.source.host().starts_with('/');
+        match tls::client_config(self.source.ssl_mode, &self.source.material) {
+            Ok(config) if !plain => drop(self.token.cancel_query(MakeRustlsConnect::new(config)).await),
+            _ => drop(self.token.cancel_query(NoTls).await),
+        }
+    }
+}
+
+/// Runs one statement outside a transaction, for throwaway servers.
+///
+/// # Errors
+/// The driver's.
+pub async fn execute(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(sql).await
+}

@@ -12,8 +12,12 @@ pub mod sample;
 pub mod session;
 pub mod snapshot;
 pub mod source;
+pub mod target;
 pub mod tls;
 
 pub use cluster::Cluster;
-pub use connect::{ConnectError, connect};
+pub use connect::{Canceller, ConnectError, connect};
 pub use source::Source;
+
+/// A connection; the rest of the program names it here, so that only this module names the driver.
+pub use tokio_postgres::Client;

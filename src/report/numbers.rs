@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Report;
 use super::audit::ProposalEntry;
 use super::content::change::{decisive, labels, metric_of};
 use super::content::phrase::{change, counted, number, percent, times};
@@ -41,6 +42,21 @@ impl Numbers {
     /// The run gives the calls by which statements are weighted; without it each statement counts once.
     pub fn of(comparison: &Comparison, before: Option<&Run>, proposals: &[ProposalEntry]) -> Self {
         Self { faster: faster(comparison), saved: saved(comparison, before), cost: cost(proposals), slower: slower(comparison) }
+    }
+
+    /// Draws the numbers over all comparisons of a report together; `None` when it has none.
+    pub fn over(report: &Report) -> Option<Self> {
+        let mut together = report.comparisons.first()?.comparison.clone();
+        let mut before = report.run_of(&report.comparisons[0].name, "before").cloned();
+        for named in &report.comparisons[1..] {
+            together.metrics.extend(named.comparison.metrics.iter().cloned());
+            together.exact.extend(named.comparison.exact.iter().cloned());
+            if let (Some(all), Some(run)) = (&mut before, report.run_of(&named.name, "before")) {
+                all.labels.extend(run.labels.clone());
+            }
+        }
+        let proposals = report.audit.as_ref().map_or(&[][..], |audit| &audit.proposals);
+        Some(Self::of(&together, before.as_ref(), proposals))
     }
 }
 

@@ -1,0 +1,417 @@
+//! What the command line takes. Past this module there are no strings that might be wrong.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use super::failure::layout;
+use crate::findings::Severity;
+use crate::migration::Layout;
+use crate::staging::seed::PROSPECTS_MAX;
+
+/// Which index would make this Postgres faster, and does it really?
+///
+/// pgload audits a database's indexes and statements, writes index migrations that a DBA can review, and proves them by
+/// replaying the same load before and after.
+///
+/// Connections are given with -d (a URL or key=value string), else DATABASE_URL, else libpq's PG* variables, with
+/// ~/.pgpass and pg_service.conf.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage or an unreadable file, 3 findings at or above --fail-on, 4 something got slower,
+/// 5 cannot connect, 6 a prerequisite is missing, 7 refused (looks like production), 8 inconclusive.
+#[derive(Debug, Parser)]
+#[command(name = "pgload", version, max_term_width = 120, propagate_version = true)]
+pub(super) struct Cli {
+    /// The configuration file with the list of targets that may be loaded.
+    #[arg(long, global = true, value_name = "FILE", default_value = "pgload.toml")]
+    pub config: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Judge a database's indexes and statements, and propose index migrations.
+    Audit(AuditArgs),
+    /// Save everything an audit needs, so that it can run elsewhere and later.
+    Snapshot(SnapshotArgs),
+    /// Apply migration files, take them back, or say where they stand.
+    Migrate(MigrateArgs),
+    /// Drive a SQL workload and measure it; --before and --after a change, compare.
+    Replay(ReplayArgs),
+    /// Compile saved runs into one report.
+    Report(ReportArgs),
+    /// Compare two saved runs.
+    Compare(CompareArgs),
+    /// Make the staging database of the demo in a database of yours.
+    Staging(StagingArgs),
+    /// Run the whole loop on a throwaway server: audit, migrate, replay before and after, report.
+    Demo(DemoArgs),
+    /// Say what is installed, what the role may see, and how to get what is missing.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Connection {
+    /// The database: a URL (postgresql://…) or a key=value string.
+    #[arg(short = 'd', long = "url", value_name = "URL")]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables for a terminal.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Markdown, for a pull request.
+    Markdown,
+    /// One self-contained page.
+    Html,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum AuditFormat {
+    /// Tables for a terminal.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Markdown, for a pull request.
+    Markdown,
+    /// One self-contained page.
+    Html,
+    /// SARIF 2.1.0, for code review tools.
+    Sarif,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct AuditArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Audit a file written by `pgload snapshot` instead of a server.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "demo"])]
+    pub snapshot: Option<PathBuf>,
+    /// Audit the demo's staging database on a throwaway server.
+    #[arg(long, conflicts_with = "url")]
+    pub demo: bool,
+    /// Audit only this schema (may be repeated).
+    #[arg(long, value_name = "S")]
+    pub schema: Vec<String>,
+    /// Audit only this table, as NAME or SCHEMA.NAME (may be repeated).
+    #[arg(long, value_name = "T")]
+    pub table: Vec<String>,
+    /// Write the migrations into this folder; without a value, into migrations/.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "migrations")]
+    pub out: Option<PathBuf>,
+    /// Whose naming the migration files follow: refinery, supabase, sqlx, flyway or plain.
+    #[arg(long, value_name = "LAYOUT", default_value = "refinery", value_parser = layout)]
+    pub layout: Layout,
+    /// Write migrations that run inside a transaction: they block writes to the table while they build.
+    #[arg(long)]
+    pub transactional: bool,
+    /// The first migration's version, as a UTC time (2026-11-23T09:45:00Z); now by default.
+    #[arg(long, value_name = "TIME")]
+    pub timestamp: Option<Timestamp>,
+    /// The most space all new indexes together may take: 500MB, or 25% of the tables.
+    #[arg(long, value_name = "SIZE", value_parser = size_limit)]
+    pub max_size: Option<SizeLimit>,
+    /// The most indexes a table may have afterwards, existing ones counted.
+    #[arg(long, value_name = "N")]
+    pub max_indexes_per_table: Option<usize>,
+    /// The most columns of one index.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub max_width: u8,
+    /// The least gain of a proposal, as a share of the workload's cost.
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = percentage)]
+    pub min_gain: f64,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: AuditFormat,
+    /// Exit with 3 when a finding is at least this severe.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    pub fail_on: Option<Severity>,
+    /// The folder of a PostgreSQL server's programs, for --demo.
+    #[arg(long, value_name = "DIR", env = "PGLOAD_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct SnapshotArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The file to write; - for stdout.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The folder of the migration files.
+    #[arg(long, value_name = "DIR", default_value = "migrations", global = true)]
+    pub dir: PathBuf,
+    /// Print what would run, and change nothing.
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    pub format: PlainFormat,
+    #[command(subcommand)]
+    pub action: Option<MigrateAction>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlainFormat {
+    /// Lines for a terminal.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum MigrateAction {
+    /// Apply what is pending; heals what an interrupted run left behind.
+    Up,
+    /// Say which migrations are applied, pending, changed or missing (the default).
+    Status,
+    /// Print the statements `up` would run, and what would hold them up.
+    Plan,
+    /// Take one migration back with its .down.sql file.
+    Down {
+        /// The version, as the file name has it.
+        version: i64,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// A workload file (.yaml); several are run one after the other.
+    #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
+    pub workloads: Vec<PathBuf>,
+    /// Measure before a change, and keep the run for --after.
+    #[arg(long, conflicts_with = "after")]
+    pub before: bool,
+    /// Repeat the last --before run of the same workload exactly, and compare.
+    #[arg(long)]
+    pub after: bool,
+    /// Clients that each make a call when the last has ended (closed loop); with --rate, the most calls in flight.
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub clients: Option<u16>,
+    /// Calls a second, whatever the server's speed (open loop); response times count from the intended start.
+    #[arg(short = 'R', long, value_name = "CALLS/S", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// With --rate: random gaps between calls instead of even ones.
+    #[arg(long, requires = "rate")]
+    pub poisson: bool,
+    /// How long to measure: 60s, 5m, 1500ms.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// How long to run before measuring.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub warm_up: Option<Duration>,
+    /// Measure at most this many calls.
+    #[arg(long, value_name = "N")]
+    pub max_calls: Option<u64>,
+    /// The seed of rows, statements, parameters and arrivals: the same seed makes the same calls.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// What the workload may change: readonly (the server refuses writes), rollback or live.
+    #[arg(long, value_enum, default_value = "readonly")]
+    pub writes: WriteMode,
+    /// The database's name, typed in full, for --writes live.
+    #[arg(long, value_name = "DBNAME")]
+    pub allow_writes: Option<String>,
+    /// Where runs are kept.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WriteMode {
+    /// Sessions are read-only, and the server enforces it.
+    Readonly,
+    /// Each write is rolled back.
+    Rollback,
+    /// Writes are committed; needs --allow-writes.
+    Live,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct ReportArgs {
+    /// Folders of saved runs (reports/…), or a folder that holds several.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder to write report.json, report.md and report.html into.
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct CompareArgs {
+    /// The run before: its folder or run.json.
+    #[arg(value_name = "RUN_A")]
+    pub before: PathBuf,
+    /// The run after.
+    #[arg(value_name = "RUN_B")]
+    pub after: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct StagingArgs {
+    #[command(subcommand)]
+    pub action: StagingAction,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum StagingAction {
+    /// Make the staging schema in an empty database and fill it.
+    Seed {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        size: Size,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Size {
+    /// Rows in prospects; the other tables follow.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=PROSPECTS_MAX))]
+    pub prospects: u64,
+    /// The seed: the same seed makes the same rows.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct DemoArgs {
+    /// Shorter runs: under a minute in all.
+    #[arg(long)]
+    pub quick: bool,
+    /// Keep the server running until Enter or Ctrl-C, and print how to connect.
+    #[arg(long)]
+    pub keep: bool,
+    #[command(flatten)]
+    pub size: Size,
+    /// Where the run's folder is made.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports: PathBuf,
+    /// The folder of a PostgreSQL server's programs.
+    #[arg(long, value_name = "DIR", env = "PGLOAD_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+    /// Print one JSON document (the report) instead of text.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The folder of a PostgreSQL server's programs.
+    #[arg(long, value_name = "DIR", env = "PGLOAD_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+}
+
+/// A limit in bytes, or as a share of the tables' size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum SizeLimit {
+    Bytes(u64),
+    Share(f64),
+}
+
+fn size_limit(text: &str) -> Result<SizeLimit, String> {
+    if text.ends_with('%') {
+        return percentage(text).map(SizeLimit::Share);
+    }
+    let expected = || format!("{text:?}: expected a size such as 500MB, 2GB or 25%");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| expected())?;
+    let factor: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return Err(expected()),
+    };
+    Ok(SizeLimit::Bytes((number * factor as f64) as u64))
+}
+
+/// Reads `5%` or `0.05` as 0.05.
+fn percentage(text: &str) -> Result<f64, String> {
+    let expected = || format!("{text:?}: expected a share such as 5% or 0.05");
+    let (number, divisor) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().map_err(|_| expected())? / divisor;
+    if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(expected()) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e7 => Ok(rate),
+        _ => Err(format!("{text:?}: expected calls a second, above 0")),
+    }
+}
+
+/// Reads `90`, `90s`, `1.5m`, `250ms`, `1h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("{text:?}: expected a time such as 60s, 1500ms or 5m");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| expected())?;
+    let seconds = match text[digits..].trim() {
+        "" | "s" => number,
+        "ms" => number / 1000.0,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(expected()),
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| time.as_secs() <= 7 * 86_400).ok_or_else(expected)
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    match word {
+        "info" => Ok(Severity::Info),
+        "warning" => Ok(Severity::Warning),
+        "critical" => Ok(Severity::Critical),
+        _ => Err("expected info, warning or critical".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_shares_and_times_are_read_with_their_units() {
+        assert_eq!(size_limit("500MB"), Ok(SizeLimit::Bytes(500 << 20)));
+        assert_eq!(size_limit("25%"), Ok(SizeLimit::Share(0.25)));
+        assert!(size_limit("12 parsecs").is_err() && size_limit("MB").is_err());
+        assert_eq!(percentage("5%"), Ok(0.05));
+        assert!(percentage("-1").is_err() && percentage("x%").is_err());
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("1d").is_err() && duration("").is_err() && duration("9999h").is_err());
+        assert!(rate("0").is_err() && rate("nan").is_err());
+    }
+}

@@ -1,0 +1,264 @@
+//! `pgload replay`: drives workloads, saves what was measured, compares after with before.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::{Format, ReplayArgs, WriteMode};
+use super::failure::{Exit, Failure};
+use super::{config, connection, guard, migrate, output, progress, runs};
+use crate::load::{Arrival, Spacing, Stop};
+use crate::pg::replay::{Replayed, Settings};
+use crate::pg::session::Writes;
+use crate::pg::{Source, connect, target};
+use crate::replay::{Run, Samples, Workload, compare};
+use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
+use crate::stats::Verdict;
+
+/// Clients of a closed loop when none are given: enough to overlap, few enough for a small machine.
+const CLIENTS: u16 = 8;
+/// The most calls in flight of an open loop when not given.
+const IN_FLIGHT: u16 = 64;
+const DURATION: Duration = Duration::from_secs(60);
+const WARM_UP: Duration = Duration::from_secs(10);
+const SEED: u64 = 1;
+
+pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
+    let workloads = args.workloads.iter().map(|path| read_workload(path)).collect::<Result<Vec<_>, _>>()?;
+    let source = connection::source(&args.connection)?;
+    let config = config::read(config_path)?;
+    let client = connect(&source).await?;
+    let marks =
+        target::marks(&client).await.map_err(|error| Failure::new(Exit::Connection, format!("read the database's marks: {error}")))?;
+    drop(client);
+    guard::check(&source, &marks, &config)?;
+    let writes = writes(&args, &marks.database)?;
+    let stop = Stop::default();
+    let listener = tokio::spawn(listen(stop.clone()));
+    let mut exit = Exit::Done;
+    for workload in &workloads {
+        if stop.is_requested() {
+            break;
+        }
+        exit = worse(exit, one(&args, &source, workload, writes, &stop).await?);
+    }
+    listener.abort();
+    Ok(exit)
+}
+
+/// Runs one workload and says what it showed.
+async fn one(args: &ReplayArgs, source: &Source, workload: &Workload, writes: Writes, stop: &Stop) -> Result<Exit, Failure> {
+    let earlier = if args.after { Some(Earlier::of(&args.reports, workload)?) } else { None };
+    let settings = match &earlier {
+        Some(earlier) => earlier.settings(args, writes)?,
+        None => settings(args, writes)?,
+    };
+    let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
+    let mut replayed = measure(source, workload, &settings, samples, stop).await?;
+    replayed.run.side = match (args.before, args.after) {
+        (true, _) => Some("before".to_owned()),
+        (_, true) => Some("after".to_owned()),
+        _ => None,
+    };
+    let folder = runs::new_folder(&args.reports, "replay", Some(&workload.name));
+    let saved = runs::save(&folder, &replayed);
+    let run = &replayed.run;
+    let mut exit = ended(run, stop);
+    match &earlier {
+        Some(earlier) => {
+            let comparison = compare(&earlier.run, run).map_err(|error| Failure::usage(error.to_string()))?;
+            let named = NamedComparison { name: workload.name.clone(), comparison };
+            output::write(&folder.join("comparison.json"), json_text::to_string_pretty(&named.comparison))?;
+            print_comparison(&named, &earlier.run, run, args.format)?;
+            exit = worse(exit, verdict(named.comparison.verdict));
+        }
+        None => print_run(run, args.format)?,
+    }
+    saved?;
+    output::notice(&format!("Saved in {}", folder.display()));
+    if run.partial {
+        let why = if stop.is_requested() { "it was interrupted" } else { "the server was lost or did not finish" };
+        output::notice(&format!("The run is partial: {why}. What was measured until then is saved."));
+    }
+    Ok(exit)
+}
+
+/// Runs a workload on a thread of its own, showing progress.
+pub(super) async fn measure(
+    source: &Source,
+    workload: &Workload,
+    settings: &Settings,
+    samples: Option<Samples>,
+    stop: &Stop,
+) -> Result<Replayed, Failure> {
+    let (source, workload, settings, stop) = (source.clone(), workload.clone(), settings.clone(), stop.clone());
+    let task = tokio::task::spawn_blocking(move || {
+        let shown = progress::load(&workload.name, settings.warm_up, settings.duration);
+        let update = |phase, progress: &crate::load::Progress| shown.update(phase, progress);
+        let mut replayed = crate::pg::replay::run(&source, &workload, &settings, samples, &update, &stop)?;
+        replayed.run.about.insert("duration_ms".to_owned(), json!(settings.duration.as_secs_f64() * 1000.0));
+        Ok(replayed)
+    });
+    match task.await {
+        Ok(answer) => answer.map_err(|error: crate::pg::replay::ReplayError| Failure::from(error)),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// The run `--after` repeats.
+struct Earlier {
+    run: Run,
+    samples: Samples,
+}
+
+impl Earlier {
+    fn of(reports: &Path, workload: &Workload) -> Result<Self, Failure> {
+        let (folder, run) = runs::last_before(reports, &workload.name)?;
+        if run.partial {
+            return Err(Failure::usage(format!("repeat {}: it is partial. Measure it again: pgload replay --before", folder.display())));
+        }
+        let samples = runs::read_samples(&folder)?;
+        output::notice(&format!("Repeating {}", folder.display()));
+        Ok(Self { run, samples })
+    }
+
+    /// Takes the settings of the run before; an option that says otherwise is refused, since the two could not be compared.
+    fn settings(&self, args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+        let run = &self.run;
+        let arrival: Arrival = serde_json::from_value(run.arrival.clone())
+            .map_err(|error| Failure::usage(format!("read the earlier run's arrival: {error}")))?;
+        let milliseconds =
+            |name: &str| run.about.get(name).and_then(serde_json::Value::as_f64).map(|ms| Duration::from_secs_f64(ms / 1000.0));
+        let mut settings = Settings::new(
+            arrival,
+            milliseconds("duration_ms").unwrap_or_else(|| Duration::from_secs_f64(run.duration_ms / 1000.0)),
+            milliseconds("warm_up_ms").unwrap_or(WARM_UP),
+            run.seed,
+        );
+        settings.max_calls = run.about.get("max_calls").and_then(serde_json::Value::as_u64);
+        settings.writes = writes;
+        let differs = |option: &str, differs: bool| {
+            if differs {
+                return Err(Failure::usage(format!(
+                    "repeat the earlier run with another {option}: leave the option out, or measure --before again"
+                )));
+            }
+            Ok(())
+        };
+        let clients = settings.arrival.sessions();
+        differs("--clients", args.clients.is_some_and(|given| usize::from(given) != clients))?;
+        differs("--rate", args.rate.is_some_and(|given| !matches!(settings.arrival, Arrival::Open { rate, .. } if rate == given)))?;
+        differs("--duration", args.duration.is_some_and(|given| given != settings.duration))?;
+        differs("--warm-up", args.warm_up.is_some_and(|given| given != settings.warm_up))?;
+        differs("--seed", args.seed.is_some_and(|given| given != settings.seed))?;
+        differs("--max-calls", args.max_calls.is_some() && args.max_calls != settings.max_calls)?;
+        let earlier_writes = run.about.get("writes").and_then(serde_json::Value::as_str).unwrap_or_default();
+        differs("--writes", earlier_writes != writes.name())?;
+        Ok(settings)
+    }
+}
+
+fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+    let arrival = match args.rate {
+        Some(rate) => Arrival::Open {
+            rate,
+            spacing: if args.poisson { Spacing::Poisson } else { Spacing::Uniform },
+            sessions: usize::from(args.clients.unwrap_or(IN_FLIGHT)),
+        },
+        None => Arrival::Closed { clients: usize::from(args.clients.unwrap_or(CLIENTS)), think: Duration::ZERO },
+    };
+    let duration = args.duration.unwrap_or(DURATION);
+    if duration.is_zero() {
+        return Err(Failure::usage("measure for no time at all: give a --duration above 0"));
+    }
+    let mut settings = Settings::new(arrival, duration, args.warm_up.unwrap_or(WARM_UP), args.seed.unwrap_or(SEED));
+    settings.max_calls = args.max_calls;
+    settings.writes = writes;
+    Ok(settings)
+}
+
+fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
+    match args.writes {
+        WriteMode::Readonly => Ok(Writes::Readonly),
+        WriteMode::Rollback => Ok(Writes::Rollback),
+        WriteMode::Live if args.allow_writes.as_deref() == Some(database) => Ok(Writes::Live),
+        WriteMode::Live => Err(Failure::new(
+            Exit::Refused,
+            format!("write to {database}: --writes live changes data for good. Type its name in full: --allow-writes {database}"),
+        )),
+    }
+}
+
+fn read_workload(path: &Path) -> Result<Workload, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("read workload {}: {error}", path.display())))?;
+    Ok(Workload::parse(&text, &path.display().to_string())?)
+}
+
+/// The first Ctrl-C lets calls under way finish, the second gives them up.
+async fn listen(stop: Stop) {
+    loop {
+        migrate::interrupted().await;
+        let again = stop.is_requested();
+        output::notice(if again { "Stopping at once." } else { "Finishing the calls under way; again to stop at once." });
+        stop.request();
+    }
+}
+
+fn ended(run: &Run, stop: &Stop) -> Exit {
+    match run.partial {
+        false => Exit::Done,
+        true if stop.is_requested() => Exit::Failed,
+        true => Exit::Connection,
+    }
+}
+
+/// What a verdict means for the exit code.
+pub(super) fn verdict(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Better | Verdict::NoDifference => Exit::Done,
+        Verdict::Worse => Exit::Slower,
+        Verdict::Inconclusive => Exit::Inconclusive,
+    }
+}
+
+/// Returns the exit that matters more: a lost server over a slowdown over doubt.
+pub(super) fn worse(a: Exit, b: Exit) -> Exit {
+    let weight = |exit: Exit| match exit {
+        Exit::Done => 0,
+        Exit::Inconclusive => 1,
+        Exit::Slower => 2,
+        Exit::Failed => 3,
+        _ => 4,
+    };
+    if weight(b) > weight(a) { b } else { a }
+}
+
+fn print_run(run: &Run, format: Format) -> Result<(), Failure> {
+    output::result(&match format {
+        Format::Table => terminal::run(run, output::layout()),
+        Format::Json => json_text::to_string_pretty(run),
+        Format::Markdown => markdown::run(run),
+        Format::Html => {
+            let mut page = Report::new(format!("Replay of {}", run.name));
+            page.runs.push(run.clone());
+            html::page(&page)
+        }
+    })
+}
+
+/// Prints a comparison.
+pub(super) fn print_comparison(named: &NamedComparison, before: &Run, after: &Run, format: Format) -> Result<(), Failure> {
+    let numbers = Numbers::of(&named.comparison, Some(before), &[]);
+    output::result(&match format {
+        Format::Table => terminal::comparison(named, &numbers, output::layout()),
+        Format::Json => json_text::to_string_pretty(&named.comparison),
+        Format::Markdown => markdown::comparison(named, &numbers),
+        Format::Html => {
+            let mut page = Report::new(format!("{} before and after", named.name));
+            page.runs = vec![before.clone(), after.clone()];
+            page.comparisons.push(named.clone());
+            html::page(&page)
+        }
+    })
+}
