@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod architecture;
 mod cli;
 mod migrate;
 mod replay;
