@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
+mod hidden;
 pub mod measure;
 pub mod replay;
 pub mod rows;

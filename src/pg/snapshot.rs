@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+use super::hidden;
 use super::rows::{Fields, RowError};
 use crate::catalog::{
-    Column, ColumnStatistics, Constraint, ConstraintKind, ElementStatistics, Extension, ForeignKey, Hidden, Index, IndexUsage, Key,
-    KeyTarget, Oid, QualifiedName, SNAPSHOT_SCHEMA_VERSION, Server, Setting, Snapshot, Statement, StatementSource, Table, TableKind,
-    TableUsage, name,
+    Column, ColumnStatistics, Constraint, ConstraintKind, ElementStatistics, Extension, ForeignKey, Index, IndexUsage, Key, KeyTarget, Oid,
+    QualifiedName, SNAPSHOT_SCHEMA_VERSION, Server, Setting, Snapshot, Statement, StatementSource, Table, TableKind, TableUsage, name,
 };
 
 /// The oldest server whose views the queries know.
@@ -42,6 +43,15 @@ pub enum SnapshotError {
     Query {
         /// The query's file.
         query: &'static str,
+        /// The driver's answer.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// DDL holds relations whose size or definition is asked for.
+    #[error("read sizes: {holders}. Audit again when that is done, or leave the table out")]
+    Locked {
+        /// Which relations, held by whom.
+        holders: String,
         /// The driver's answer.
         #[source]
         source: tokio_postgres::Error,
@@ -81,6 +91,15 @@ macro_rules! query {
 /// # Errors
 /// [`SnapshotError`]; a missing right is no error but an entry in [`Snapshot::hidden`].
 pub async fn capture(client: &mut Client, scope: &Scope) -> Result<Snapshot, SnapshotError> {
+    match read_only(client, scope).await {
+        Err(SnapshotError::Query { source, .. }) if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Err(SnapshotError::Locked { holders: lock_holders(client).await?, source })
+        }
+        answer => answer,
+    }
+}
+
+async fn read_only(client: &mut Client, scope: &Scope) -> Result<Snapshot, SnapshotError> {
     let begin = |source| SnapshotError::Query { query: "begin", source };
     let transaction =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await.map_err(begin)?;
@@ -91,9 +110,23 @@ pub async fn capture(client: &mut Client, scope: &Scope) -> Result<Snapshot, Sna
     );
     transaction.batch_execute(&settings).await.map_err(begin)?;
     let mut reader = Reader { transaction, version: 0 };
-    let snapshot = reader.read(scope).await?;
+    let answer = reader.read(scope).await;
     reader.transaction.rollback().await.map_err(begin)?;
-    Ok(snapshot)
+    answer
+}
+
+/// Says which relations are locked against reading, and by whom, after a wait for one of them was given up.
+async fn lock_holders(client: &Client) -> Result<String, SnapshotError> {
+    let query = query!("lock_holders.sql");
+    let rows = client.query(query.text, &[]).await.map_err(|source| SnapshotError::Query { query: query.name, source })?;
+    let mut holders = Vec::new();
+    for row in &rows {
+        let fields = Fields { row, query: query.name };
+        let relation = QualifiedName::new(fields.get::<String>("schema")?, fields.get::<String>("name")?);
+        let role = fields.get::<Option<String>>("role")?.unwrap_or_else(|| "unknown".to_owned());
+        holders.push(format!("process {} (role {role}) holds {relation} exclusively", fields.get::<i32>("process_id")?));
+    }
+    Ok(if holders.is_empty() { "another session held a table exclusively".to_owned() } else { holders.join(", ") })
 }
 
 struct Reader<'a> {
@@ -108,14 +141,15 @@ impl Reader<'_> {
         server.extensions = self.extensions().await?;
         let (mut tables, unreadable) = self.tables(scope).await?;
         let table_oids: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
-        let mut indexes = self.indexes(&table_oids).await?;
+        let (mut indexes, unreadable_expressions) = self.indexes(&table_oids).await?;
         let constraints = self.constraints(&table_oids).await?;
         self.columns(&table_oids, &mut tables).await?;
         self.statistics(&table_oids, &mut tables, &mut indexes).await?;
         let (statements, statement_source) = self.statements(&server).await?;
         let mut hidden = Vec::new();
-        hidden.extend(hidden_statements(&statements, reads_all_stats, &server.user));
-        hidden.extend(hidden_tables(&unreadable, &server.user));
+        hidden.extend(hidden::statements(&statements, reads_all_stats, &server.user));
+        hidden.extend(hidden::tables(&unreadable, &server.user));
+        hidden.extend(hidden::expressions(unreadable_expressions, &server.user));
         Ok(Snapshot {
             schema_version: SNAPSHOT_SCHEMA_VERSION,
             taken_at,
@@ -178,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// Reads tables without their columns, and names those whose statistics this role may not see.
-    async fn tables(&self, scope: &Scope) -> Result<(Vec<Table>, Vec<QualifiedName>), SnapshotError> {
+    async fn tables(&self, scope: &Scope) -> Result<(Vec<Table>, Vec<hidden::Unreadable>), SnapshotError> {
         let query = query!("tables.sql");
         let mut tables = Vec::new();
         let mut unreadable = Vec::new();
@@ -189,8 +223,8 @@ impl Reader<'_> {
                 continue;
             }
             let table = table(&fields)?;
-            if !fields.get::<bool>("readable")? {
-                unreadable.push(table.name.clone());
+            if let Some(by) = fields.get::<Option<String>>("statistics_hidden_by")? {
+                unreadable.push(hidden::Unreadable { table: table.name.clone(), row_security: by == "row security" });
             }
             tables.push(table);
         }
@@ -250,16 +284,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn indexes(&self, table_oids: &[Oid]) -> Result<Vec<Index>, SnapshotError> {
+    /// Reads indexes without their expressions' statistics, and counts those with statistics this role may not see.
+    async fn indexes(&self, table_oids: &[Oid]) -> Result<(Vec<Index>, usize), SnapshotError> {
         let query = query!("indexes.sql");
         let mut indexes = Vec::new();
+        let mut unreadable = 0;
         for row in &self.rows(query, &[&table_oids]).await? {
             let fields = Fields { row, query: query.name };
             if fields.get::<Option<String>>("definition")?.is_some() {
-                indexes.push(index(&fields)?);
+                let index = index(&fields)?;
+                let has_expression = index.keys.iter().any(|key| key.target.column().is_none());
+                unreadable += usize::from(has_expression && !fields.get::<bool>("statistics_readable")?);
+                indexes.push(index);
             }
         }
-        Ok(indexes)
+        Ok((indexes, unreadable))
     }
 
     async fn constraints(&self, table_oids: &[Oid]) -> Result<Vec<Constraint>, SnapshotError> {
@@ -274,16 +313,7 @@ impl Reader<'_> {
     async fn statements(&self, server: &Server) -> Result<(Vec<Statement>, StatementSource), SnapshotError> {
         let missing = |reason: String, remedy: &str| Ok((Vec::new(), StatementSource::Missing { reason, remedy: remedy.to_owned() }));
         let Some(extension) = server.extensions.iter().find(|extension| extension.name == "pg_stat_statements") else {
-            let preloaded =
-                server.settings.get("shared_preload_libraries").is_some_and(|setting| setting.value.contains("pg_stat_statements"));
-            return if preloaded {
-                missing("pg_stat_statements is loaded but not created in this database".to_owned(), "create extension pg_stat_statements;")
-            } else {
-                missing(
-                    "pg_stat_statements is not installed in this database".to_owned(),
-                    "alter system set shared_preload_libraries = 'pg_stat_statements'; -- then restart the server, and: create extension pg_stat_statements;",
-                )
-            };
+            return missing("pg_stat_statements is not created in this database".to_owned(), &enabling(server));
         };
         let version = extension_version(&extension.version);
         if version < 10_009 {
@@ -298,9 +328,9 @@ impl Reader<'_> {
             Ok(found) => Ok(found),
             Err(SnapshotError::Query { source, .. }) if source.code().is_some() => {
                 self.batch("rollback to savepoint statements").await?;
-                let remedy = match source.code().map(tokio_postgres::error::SqlState::code) {
+                let remedy = match source.code().map(SqlState::code) {
                     Some("42501") => format!("grant pg_monitor to {};", name::quoted(&server.user)),
-                    _ => "alter system set shared_preload_libraries = 'pg_stat_statements'; -- then restart the server".to_owned(),
+                    _ => preloading(server),
                 };
                 missing(format!("pg_stat_statements cannot be read: {}", said(&source)), &remedy)
             }
@@ -333,6 +363,30 @@ impl Reader<'_> {
         }
         Ok((statements, StatementSource::Available { evicted, reset_at }))
     }
+}
+
+/// Says how to get `pg_stat_statements` into this database, preloaded or not.
+fn enabling(server: &Server) -> String {
+    let create = "create extension pg_stat_statements;";
+    match server.settings.get("shared_preload_libraries") {
+        Some(setting) if !setting.value.contains("pg_stat_statements") => format!("{} {create}", preloading(server)),
+        // Loaded, or this role may not see whether; creating it does no harm and the server says if more is needed.
+        _ => create.to_owned(),
+    }
+}
+
+/// Says how to preload the library beside those that are preloaded already: the setting is replaced as a whole.
+fn preloading(server: &Server) -> String {
+    let Some(setting) = server.settings.get("shared_preload_libraries") else {
+        return format!(
+            "-- this role may not see shared_preload_libraries (grant pg_monitor to {}); pg_stat_statements must be added to it",
+            name::quoted(&server.user)
+        );
+    };
+    let present = setting.value.split(',').map(|library| library.trim().trim_matches('"')).filter(|library| !library.is_empty());
+    let libraries: Vec<String> =
+        present.filter(|library| *library != "pg_stat_statements").chain(["pg_stat_statements"]).map(name::literal).collect();
+    format!("alter system set shared_preload_libraries = {}; /* then restart the server */", libraries.join(", "))
 }
 
 /// Keeps a query's lines that are for this version: `-- from N` and `-- before N` end a line that is for some only.
@@ -529,41 +583,6 @@ fn statement(fields: &Fields<'_>) -> Result<Statement, RowError> {
     })
 }
 
-/// Says how many statements' texts this role may not see.
-fn hidden_statements(statements: &[Statement], reads_all_stats: bool, user: &str) -> Option<Hidden> {
-    let unseen: Vec<&Statement> = statements.iter().filter(|statement| statement.query.is_none()).collect();
-    if unseen.is_empty() || reads_all_stats {
-        return None;
-    }
-    let time: f64 = unseen.iter().map(|statement| statement.exec_ms_total).sum();
-    let total: f64 = statements.iter().map(|statement| statement.exec_ms_total).sum();
-    let share = if total > 0.0 { 100.0 * time / total } else { 0.0 };
-    Some(Hidden {
-        what: format!("text of {} statements of other roles, {share:.1} % of execution time", unseen.len()),
-        effect: "these statements are not judged, and no index is proposed for them".to_owned(),
-        remedy: format!("grant pg_monitor to {};", name::quoted(user)),
-    })
-}
-
-/// Says which tables' statistics this role may not see.
-fn hidden_tables(unreadable: &[QualifiedName], user: &str) -> Vec<Hidden> {
-    let mut by_schema: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for table in unreadable {
-        by_schema.entry(&table.schema).or_default().push(&table.name);
-    }
-    let hidden = |(schema, tables): (&str, Vec<&str>)| {
-        let (schema, role) = (name::quoted(schema), name::quoted(user));
-        let shown: Vec<&str> = tables.iter().copied().take(5).collect();
-        let more = if tables.len() > shown.len() { ", …" } else { "" };
-        Hidden {
-            what: format!("column statistics of {} tables in schema {schema} ({}{more})", tables.len(), shown.join(", ")),
-            effect: "selectivities there are guesses, so proposals are of low confidence".to_owned(),
-            remedy: format!("grant usage on schema {schema} to {role}; grant select on all tables in schema {schema} to {role};"),
-        }
-    };
-    by_schema.into_iter().map(hidden).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -573,6 +592,31 @@ mod tests {
         let text = "select\n    a, -- from 160000\n    null as a, -- before 160000\n    b -- from here\nfrom t";
         assert_eq!(for_version(text, 150_018), "select\n    null as a, -- before 160000\n    b -- from here\nfrom t");
         assert_eq!(for_version(text, 180_000), "select\n    a, -- from 160000\n    b -- from here\nfrom t");
+    }
+
+    #[test]
+    fn preloading_keeps_the_libraries_that_are_there() {
+        let setting = |value: &str| Setting { value: value.to_owned(), unit: None, source: "configuration file".to_owned() };
+        let mut server = Server {
+            version_num: 150_000,
+            database: "shop".to_owned(),
+            user: "app".to_owned(),
+            in_recovery: false,
+            stats_reset_at: None,
+            started_at: None,
+            database_bytes: 0,
+            settings: BTreeMap::from([("shared_preload_libraries".to_owned(), setting("timescaledb, auto_explain"))]),
+            extensions: Vec::new(),
+        };
+        assert!(
+            enabling(&server)
+                .starts_with("alter system set shared_preload_libraries = 'timescaledb', 'auto_explain', 'pg_stat_statements'; ")
+        );
+        server.settings.insert("shared_preload_libraries".to_owned(), setting("auto_explain,pg_stat_statements"));
+        assert_eq!(enabling(&server), "create extension pg_stat_statements;");
+        server.settings.clear();
+        assert_eq!(enabling(&server), "create extension pg_stat_statements;");
+        assert!(preloading(&server).starts_with("--"), "a setting that is not seen is not replaced");
     }
 
     #[test]

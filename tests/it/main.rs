@@ -2,6 +2,9 @@
 
 mod architecture;
 mod cli;
+mod cluster;
 mod migrate;
 mod replay;
 mod rules;
+mod server;
+mod snapshot;

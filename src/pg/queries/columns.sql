@@ -1,10 +1,21 @@
 -- Question: which columns do these relations have, and of which types?
 -- Views:    pg_attribute, pg_type, pg_attrdef, pg_collation, pg_opclass
 -- Oldest:   14
+-- Odd:      a domain is judged by its base type, also through domains over domains.
 -- $1 oid[] tables
-with column_type as materialized (
+with recursive base as (
+    select t.oid, t.oid as base_oid
+    from pg_catalog.pg_type t
+    where t.oid in (select distinct a.atttypid from pg_catalog.pg_attribute a where a.attrelid = any ($1::oid[]) and a.attnum > 0)
+    union all
+    select base.oid, t.typbasetype
+    from base
+    join pg_catalog.pg_type t on t.oid = base.base_oid
+    where t.typtype = 'd'
+),
+column_type as materialized (
     select
-        t.oid,
+        base.oid,
         b.typcategory::text as category,
         exists (
             select 1
@@ -26,9 +37,9 @@ with column_type as materialized (
                     )
                 )
         ) as btree
-    from pg_catalog.pg_type t
-    join pg_catalog.pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-    where t.oid in (select distinct a.atttypid from pg_catalog.pg_attribute a where a.attrelid = any ($1::oid[]) and a.attnum > 0)
+    from base
+    join pg_catalog.pg_type b on b.oid = base.base_oid
+    where b.typtype <> 'd'
 )
 select
     a.attrelid as table_oid,

@@ -33,7 +33,16 @@ select
     i.indisvalid as valid,
     i.indisready as ready,
     i.indislive as live,
-    exists (select 1 from pg_catalog.pg_stat_progress_create_index p where p.index_relid = i.indexrelid) as building,
+    -- Without pg_read_all_stats another role's build shows no relation: better to hold an invalid index for one being built.
+    exists (
+        select 1
+        from pg_catalog.pg_stat_progress_create_index p
+        where
+            p.index_relid = i.indexrelid
+            or (p.relid is null and not i.indisvalid and p.datname = pg_catalog.current_database())
+    ) as building,
+    -- An index has no grants of its own: only its owner and pg_read_all_data see the statistics of its expressions.
+    pg_catalog.has_table_privilege(i.indexrelid, 'select') as statistics_readable,
     i.indisclustered as clustered,
     i.indisreplident as replica_identity,
     (

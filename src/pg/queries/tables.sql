@@ -19,7 +19,18 @@ select
     c.reloptions as options,
     c.relreplident::text as replica_identity,
     c.relrowsecurity as row_security,
-    pg_catalog.has_table_privilege(c.oid, 'select') or pg_catalog.has_any_column_privilege(c.oid, 'select') as readable,
+    -- pg_stats shows a column to those who may select it, and none of a table whose row security applies to them.
+    case
+        when pg_catalog.row_security_active(c.oid) then 'row security'
+        when not (
+            pg_catalog.has_table_privilege(c.oid, 'select')
+            or (
+                select pg_catalog.bool_and(pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'))
+                from pg_catalog.pg_attribute a
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            )
+        ) then 'privilege'
+    end as statistics_hidden_by,
     (
         select e.extname::text
         from pg_catalog.pg_depend d
