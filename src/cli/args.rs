@@ -22,7 +22,7 @@ use crate::staging::seed::PROSPECTS_MAX;
 /// Exit codes: 0 done, 1 failed, 2 usage or an unreadable file, 3 findings at or above --fail-on, 4 something got slower,
 /// 5 cannot connect, 6 a prerequisite is missing, 7 refused (looks like production), 8 inconclusive.
 #[derive(Debug, Parser)]
-#[command(name = "pgload", version, max_term_width = 120, propagate_version = true)]
+#[command(name = "pgload", version, max_term_width = 120)]
 pub(super) struct Cli {
     /// The configuration file with the list of targets that may be loaded.
     #[arg(long, global = true, value_name = "FILE", default_value = "pgload.toml")]

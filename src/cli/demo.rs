@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::replay::{measure, worse};
 use super::{connection, migrate, output, progress, report, runs, staging};
 use crate::catalog::Snapshot;
-use crate::load::{Arrival, Stop};
+use crate::load::{Arrival, Spacing, Stop};
 use crate::migration::Layout;
 use crate::migration::plan::Options;
 use crate::pg::binaries::Binaries;
@@ -22,32 +22,76 @@ use crate::pg::session::Writes;
 use crate::pg::snapshot::{Scope, capture};
 use crate::pg::{Client, Source, apply, connect};
 use crate::replay::{Samples, Workload};
-use crate::report::{Numbers, Report, json as json_text};
+use crate::report::{Numbers, Report, json as json_text, terminal};
 use crate::staging as product;
 
 /// The throwaway database's name.
 const DATABASE: &str = "sales_staging";
-/// Clients of every run: two a core of a small machine, so that calls overlap without queueing for the processor alone.
-const CLIENTS: usize = 4;
 const SEED: u64 = 42;
+
+/// Calls of one workload that may be in flight at once.
+const IN_FLIGHT: usize = 16;
+
+/// How one workload is driven: at the same rate on both sides, so that the faster side is not also the busier one.
+///
+/// The rates leave about half of two cores idle before the migration; the lengths give each slow statement the 200 calls
+/// that its 95th percentile needs.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    workload: &'static str,
+    /// Calls a second.
+    rate: f64,
+    /// Measured seconds of a full demo.
+    seconds: u64,
+    /// Measured seconds of a quick one.
+    seconds_quick: u64,
+}
+
+const PACES: &[Pace] = &[
+    Pace { workload: "prospects", rate: 120.0, seconds: 34, seconds_quick: 5 },
+    Pace { workload: "campaigns", rate: 300.0, seconds: 14, seconds_quick: 3 },
+    Pace { workload: "meetings", rate: 300.0, seconds: 8, seconds_quick: 2 },
+    Pace { workload: "conversations", rate: 80.0, seconds: 28, seconds_quick: 5 },
+];
 
 /// How long each part runs.
 #[derive(Debug, Clone, Copy)]
 struct Lengths {
+    quick: bool,
     traffic: Duration,
     warm_up: Duration,
-    measured: Duration,
 }
 
 impl Lengths {
     fn of(quick: bool) -> Self {
-        let seconds = Duration::from_secs;
+        let milliseconds = Duration::from_millis;
         if quick {
-            Self { traffic: seconds(2), warm_up: Duration::from_millis(500), measured: seconds(3) }
+            Self { quick, traffic: milliseconds(1500), warm_up: milliseconds(500) }
         } else {
-            Self { traffic: seconds(8), warm_up: seconds(2), measured: seconds(18) }
+            Self { quick, traffic: milliseconds(6000), warm_up: milliseconds(2000) }
         }
     }
+
+    /// Returns how the audited traffic of a workload is driven.
+    fn traffic_of(self, workload: &Workload) -> Settings {
+        settings(pace_of(workload), self.traffic, Duration::ZERO, SEED + 1)
+    }
+
+    /// Returns how a workload is measured, on either side.
+    fn measured_of(self, workload: &Workload) -> Settings {
+        let pace = pace_of(workload);
+        let seconds = if self.quick { pace.seconds_quick } else { pace.seconds };
+        settings(pace, Duration::from_secs(seconds), self.warm_up, SEED)
+    }
+}
+
+fn pace_of(workload: &Workload) -> Pace {
+    *PACES.iter().find(|pace| pace.workload == workload.name).expect("every shipped workload has a pace")
+}
+
+fn settings(pace: Pace, duration: Duration, warm_up: Duration, seed: u64) -> Settings {
+    let arrival = Arrival::Open { rate: pace.rate, spacing: Spacing::Uniform, sessions: IN_FLIGHT };
+    Settings { writes: Writes::Live, ..Settings::new(arrival, duration, warm_up, seed) }
 }
 
 pub(super) async fn run(args: DemoArgs) -> Result<Exit, Failure> {
@@ -127,7 +171,11 @@ impl Stage {
         let binaries = Binaries::find(pg_bin, &connection::search_path())?;
         let step = progress::step("Starting a throwaway server …");
         let begun = Instant::now();
-        let options = cluster::Options::new(binaries).with("shared_buffers", "256MB").with("max_wal_size", "4GB");
+        // Without parallel scans: on two cores their workers would keep the load generator itself from running.
+        let options = cluster::Options::new(binaries)
+            .with("shared_buffers", "256MB")
+            .with("max_wal_size", "4GB")
+            .with("max_parallel_workers_per_gather", "0");
         let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options))
             .await
             .map_err(|error| Failure::failed(format!("start a throwaway server: {error}")))??;
@@ -139,14 +187,9 @@ impl Stage {
         staging::make(&stage.source, migrations, size).await?;
         stage.forget_statements().await?;
         for workload in workloads {
-            let settings = Settings { writes: Writes::Live, ..stage.settings(lengths.traffic, Duration::ZERO, SEED + 1) };
-            measure(&stage.source, workload, &settings, None, stop).await?;
+            measure(&stage.source, workload, &lengths.traffic_of(workload), None, stop).await?;
         }
         Ok(stage)
-    }
-
-    fn settings(&self, duration: Duration, warm_up: Duration, seed: u64) -> Settings {
-        Settings::new(Arrival::Closed { clients: CLIENTS, think: Duration::ZERO }, duration, warm_up, seed)
     }
 
     /// Forgets the statements of schema and seed: the audit is of the traffic.
@@ -201,8 +244,7 @@ impl Drive<'_> {
         output::notice(&format!("Replay {side} the migration:"));
         let mut kept = Vec::new();
         for (number, workload) in workloads.iter().enumerate() {
-            let settings = self.stage.settings(self.lengths.measured, self.lengths.warm_up, SEED);
-            let settings = Settings { writes: Writes::Live, ..settings };
+            let settings = self.lengths.measured_of(workload);
             let same = samples.as_ref().map(|samples| samples[number].clone());
             let mut replayed = measure(&self.stage.source, workload, &settings, same, self.stop).await?;
             replayed.run.side = Some(side.to_owned());
@@ -243,23 +285,22 @@ fn about(args: &DemoArgs, lengths: Lengths, snapshot: &Snapshot, build_ms: f64) 
         ("prospects", json!(args.size.prospects)),
         ("data_seed", json!(args.size.seed)),
         ("seed", json!(SEED)),
-        ("clients", json!(CLIENTS)),
         ("warm_up_s", json!(lengths.warm_up.as_secs_f64())),
-        ("measured_s", json!(lengths.measured.as_secs_f64())),
         ("index_build_ms", json!(build_ms.round())),
         ("fsync", json!(setting("fsync"))),
         ("shared_buffers_8kb", json!(setting("shared_buffers"))),
+        ("max_parallel_workers_per_gather", json!(setting("max_parallel_workers_per_gather"))),
         ("cores", json!(std::thread::available_parallelism().map_or(0, usize::from))),
     ];
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn summary(page: &Report, folder: &Path, elapsed: Duration) -> String {
-    let mut text = crate::report::terminal::report(page, output::layout());
+    let mut text = terminal::summary(page, output::layout());
     text.push_str("\nThe three numbers that matter\n");
     if let Some(numbers) = Numbers::over(page) {
         for number in [&numbers.faster, &numbers.saved, &numbers.cost] {
-            text.push_str(&format!("  {:>8}  {}\n", number.display, number.sentence));
+            text.push_str(&format!("  {:>14}  {}\n", number.display, number.sentence));
         }
     }
     let file = |name: &str| PathBuf::from(folder).join(name).display().to_string();

@@ -254,7 +254,6 @@ fn initialise(options: &Options, folder: &Path, account: Account) -> Result<Stri
 
     let own = [
         ("shared_preload_libraries", "pg_stat_statements"),
-        ("pg_stat_statements.track", "all"),
         ("compute_query_id", "on"),
         ("track_io_timing", "on"),
         ("fsync", "off"),

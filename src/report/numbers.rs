@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::Report;
 use super::audit::ProposalEntry;
 use super::content::change::{decisive, labels, metric_of};
 use super::content::phrase::{change, counted, number, percent, times};
+use super::{NamedComparison, Report};
 use crate::advisor::Action;
 use crate::diff::Diff;
 use crate::replay::Run;
@@ -15,7 +15,7 @@ use crate::units::Bytes;
 /// The three numbers, and what got worse.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Numbers {
-    /// The median speed-up at p95 over the statements whose plan changed, as a factor: 3 is three times faster.
+    /// The median speed-up at p95 (at p50 where too few calls give a p95) over the statements whose plan changed, as a factor: 3 is three times faster.
     pub faster: Number,
     /// The share of shared blocks that a call of the workload no longer touches, 0 to 1; negative when it touches more.
     pub saved: Number,
@@ -46,18 +46,31 @@ impl Numbers {
 
     /// Draws the numbers over all comparisons of a report together; `None` when it has none.
     pub fn over(report: &Report) -> Option<Self> {
-        let mut together = report.comparisons.first()?.comparison.clone();
-        let mut before = report.run_of(&report.comparisons[0].name, "before").cloned();
-        for named in &report.comparisons[1..] {
-            together.metrics.extend(named.comparison.metrics.iter().cloned());
-            together.exact.extend(named.comparison.exact.iter().cloned());
-            if let (Some(all), Some(run)) = (&mut before, report.run_of(&named.name, "before")) {
-                all.labels.extend(run.labels.clone());
-            }
-        }
+        let (named, before) = together(report)?;
         let proposals = report.audit.as_ref().map_or(&[][..], |audit| &audit.proposals);
-        Some(Self::of(&together, before.as_ref(), proposals))
+        Some(Self::of(&named.comparison, before.as_ref(), proposals))
     }
+}
+
+/// Puts a report's comparisons and the runs they started from together, as if they had been one workload.
+///
+/// Statement names are unique across the workloads of one report; quantities of all statements keep their workload apart
+/// only by order, so nothing is drawn from them here.
+pub fn together(report: &Report) -> Option<(NamedComparison, Option<Run>)> {
+    let (first, rest) = report.comparisons.split_first()?;
+    let mut all = first.clone();
+    let mut before = report.run_of(&first.name, "before").cloned();
+    for named in rest {
+        all.comparison.metrics.extend(named.comparison.metrics.iter().cloned());
+        all.comparison.exact.extend(named.comparison.exact.iter().cloned());
+        if named.comparison.verdict != all.comparison.verdict {
+            all.comparison.verdict = Verdict::Inconclusive;
+        }
+        if let (Some(all), Some(run)) = (&mut before, report.run_of(&named.name, "before")) {
+            all.labels.extend(run.labels.clone());
+        }
+    }
+    Some((all, before))
 }
 
 fn none(sentence: &str) -> Number {
@@ -70,23 +83,28 @@ fn faster(comparison: &Comparison) -> Number {
     if changed.is_empty() {
         return none("No statement is known to have changed its plan.");
     }
-    let measured = changed.iter().filter_map(|label| {
-        let metric = metric_of(comparison, label, "p95")?;
-        let factor = Diff { before: metric.before?, after: metric.after? }.times_less()?;
-        Some((factor, metric.verdict))
-    });
-    let measured: Vec<(f64, Verdict)> = measured.filter(|(factor, _)| *factor > 0.0).collect();
+    let at = |percentile: &'static str| {
+        let measured = changed.iter().filter_map(move |label| {
+            let metric = metric_of(comparison, label, percentile)?;
+            let factor = Diff { before: metric.before?, after: metric.after? }.times_less()?;
+            Some((factor, metric.verdict))
+        });
+        measured.filter(|(factor, _)| *factor > 0.0).collect::<Vec<(f64, Verdict)>>()
+    };
+    // A short run has a median of statements whose 95th percentile it cannot tell: better the median of all than p95 of some.
+    let (p95, p50) = (at("p95"), at("p50"));
+    let (percentile, measured) = if p95.len() >= p50.len() { ("p95", p95) } else { ("p50", p50) };
     let Some(factor) = median(measured.iter().map(|(factor, _)| *factor).collect()) else {
-        return none("The statements whose plan changed have too few calls for a 95th percentile.");
+        return none("The statements whose plan changed have too few calls for a percentile.");
     };
     let sure = measured.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Better | Verdict::Worse)).count();
     let word = if factor >= 1.0 { "faster" } else { "slower" };
     let display = times(if factor >= 1.0 { factor } else { 1.0 / factor });
     let of = counted(measured.len() as u64, "statement", "statements");
     let sentence = if measured.len() == 1 {
-        format!("The one statement whose plan changed is {display} {word} at p95; {}.", doubt(sure, 1))
+        format!("The one statement whose plan changed is {display} {word} at {percentile}; {}.", doubt(sure, 1))
     } else {
-        format!("Over the {of} whose plan changed, the median is {display} {word} at p95; {}.", doubt(sure, measured.len()))
+        format!("Over the {of} whose plan changed, the median is {display} {word} at {percentile}; {}.", doubt(sure, measured.len()))
     };
     Number { value: Some(factor), display: format!("{display} {word}"), sentence }
 }

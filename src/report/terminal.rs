@@ -59,6 +59,7 @@ pub fn report(report: &Report, layout: Layout) -> String {
     page.paragraph(&content.headline);
     page.bullets(&content.tiles.iter().map(|tile| tile.sentence.clone()).collect::<Vec<_>>());
     page.bullets(&content.slower);
+    page.section(&content.changed);
     for comparison in &content.comparisons {
         write_comparison(&mut page, comparison);
         page.list("Caveats", &comparison.caveats);
@@ -70,6 +71,23 @@ pub fn report(report: &Report, layout: Layout) -> String {
         write_run(&mut page, run);
     }
     page.list("Caveats of the report", &content.caveats);
+    page.text
+}
+
+/// Writes what a report says in one screen: the findings, the proposals, and the statements whose plan changed.
+pub fn summary(report: &Report, layout: Layout) -> String {
+    let content = Page::of(report);
+    let mut page = Writer::new(layout);
+    page.heading(&content.title, Tone::Plain);
+    if let Some(audit) = &report.audit {
+        let findings = audit.findings.iter().map(|finding| format!("{}  {}", finding.rule, finding.object.name));
+        page.list("Found", &findings.collect::<Vec<_>>());
+        let proposals = audit.proposals.iter().filter_map(|proposal| proposal.sql.clone());
+        page.list("Applied", &proposals.collect::<Vec<_>>());
+    }
+    page.section(&content.changed);
+    page.list("Slower", &content.slower);
+    page.list("Caveats", &content.caveats);
     page.text
 }
 

@@ -15,6 +15,9 @@ pub const MIN_SLICES: usize = 8;
 /// move the count by a few per cent. A rule of thumb.
 const WORK_CHANGED: f64 = 0.10;
 
+/// A factor of two: where too few slices give no interval, only what nobody would call noise is told. A rule of thumb.
+const UNMEASURED: f64 = 2.0;
+
 /// What a metric must move by before one speaks of a difference, as shares.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
@@ -132,7 +135,7 @@ fn judge(subject: &Subject<'_>, limits: Limits, effect: f64, spread: Option<f64>
     let (margin, drift) = (limits.margin.ln_1p(), limits.drift.ln_1p());
     let supported = matches!((subject.work, effect > 0.0), (Work::Less, false) | (Work::More, true));
     let Some(spread) = spread else {
-        return match (supported && effect.abs() > drift, effect > 0.0) {
+        return match (supported && effect.abs() > drift.max(UNMEASURED.ln()), effect > 0.0) {
             (false, _) => Verdict::Inconclusive,
             (true, true) => Verdict::Worse,
             (true, false) => Verdict::Better,

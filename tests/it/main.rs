@@ -1,6 +1,7 @@
 //! The integration tests.
 
 mod architecture;
+mod cli;
 mod migrate;
 mod replay;
 mod rules;

@@ -121,6 +121,18 @@ pub fn decisive<'a>(comparison: &'a Comparison, label: &str) -> Option<&'a Metri
     named.iter().find_map(|name| metric_of(comparison, label, name).filter(measured))
 }
 
+/// Lists the statements whose plan changed.
+pub fn changed(comparison: Option<&Comparison>) -> Grid {
+    let mut grid =
+        Grid::new("Statements whose plan changed, before → after", &["Statement", "#p50", "#p95", "#Blocks a call", "Index after"]);
+    let Some(comparison) = comparison else { return grid };
+    for exact in comparison.exact.iter().filter(|exact| exact.plan_changed == Some(true)) {
+        let cell = |name| metric_of(comparison, &exact.label, name).map_or_else(|| Cell::text(DASH), metric_cell);
+        grid.rows.push(vec![Cell::code(&exact.label), cell("p50"), cell("p95"), blocks_cell(exact), index_cell(&exact.indexes.after)]);
+    }
+    grid
+}
+
 fn exact(comparison: &Comparison) -> Grid {
     let titles = ["Statement", "#Blocks a call", "#Rows a call", "Plan", "Index before", "Index after"];
     let mut grid = Grid::new("What the server counted and planned, before → after", &titles);

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::change::changed;
 use super::phrase::counted;
-use super::{AuditContent, ComparisonContent, Fact, RunContent, Tone};
+use super::{AuditContent, ComparisonContent, Fact, Grid, RunContent, Tone};
+use crate::report::numbers::together;
 use crate::report::{NamedComparison, Number, Numbers, Report};
 use crate::stats::Verdict;
 
@@ -19,6 +21,8 @@ pub struct Page {
     pub headline: String,
     /// The numbers that matter; empty when nothing was compared and nothing audited.
     pub tiles: Vec<Tile>,
+    /// The statements whose plan changed; without rows when none did.
+    pub changed: Grid,
     /// What got worse, a sentence each.
     pub slower: Vec<String>,
     /// Runs set against each other.
@@ -50,15 +54,16 @@ impl Page {
     /// Says what a report holds.
     pub fn of(report: &Report) -> Self {
         let numbers: Vec<(&NamedComparison, Numbers)> = report.comparisons.iter().map(|named| (named, numbers(report, named))).collect();
-        let mut tiles: Vec<Tile> =
-            numbers.iter().flat_map(|(named, numbers)| tiles(named, numbers, numbers_title(report, named))).collect();
-        if tiles.is_empty() {
-            tiles = report.audit.as_ref().map_or_else(Vec::new, audit_tiles);
-        }
+        let together = together(report);
+        let tiles = match (&together, Numbers::over(report)) {
+            (Some((named, _)), Some(numbers)) => tiles(named, &numbers),
+            _ => report.audit.as_ref().map_or_else(Vec::new, audit_tiles),
+        };
         Self {
             title: report.title.clone(),
             headline: headline(report, &numbers),
             tiles,
+            changed: together.map_or_else(|| changed(None), |(named, _)| changed(Some(&named.comparison))),
             slower: numbers.into_iter().flat_map(|(_, numbers)| numbers.slower).collect(),
             comparisons: report.comparisons.iter().map(|named| ComparisonContent::of(&named.name, &named.comparison)).collect(),
             audit: report.audit.as_ref().map(AuditContent::of),
@@ -92,12 +97,7 @@ pub fn facts(values: &BTreeMap<String, Value>) -> Vec<Fact> {
     values.iter().map(|(name, told)| Fact::new(name.replace('_', " "), value(told))).collect()
 }
 
-/// One comparison needs no name on its numbers.
-fn numbers_title(report: &Report, named: &NamedComparison) -> String {
-    if report.comparisons.len() > 1 { format!("{}: ", named.name) } else { String::new() }
-}
-
-fn tiles(named: &NamedComparison, numbers: &Numbers, prefix: String) -> Vec<Tile> {
+fn tiles(named: &NamedComparison, numbers: &Numbers) -> Vec<Tile> {
     let beyond_noise = matches!(named.comparison.verdict, Verdict::Better | Verdict::Worse);
     let faster = numbers.faster.value.map_or(Tone::Muted, |factor| match (beyond_noise, factor > 1.0) {
         (false, _) => Tone::Plain,
@@ -107,7 +107,7 @@ fn tiles(named: &NamedComparison, numbers: &Numbers, prefix: String) -> Vec<Tile
     let saved = numbers.saved.value.map_or(Tone::Muted, |share| if share > 0.0 { Tone::Good } else { Tone::Plain });
     let cost = numbers.cost.value.map_or(Tone::Muted, |_| Tone::Plain);
     let tile = |label: &str, number: &Number, tone| Tile {
-        label: format!("{prefix}{label}"),
+        label: label.to_owned(),
         value: number.display.clone(),
         sentence: number.sentence.clone(),
         tone,
