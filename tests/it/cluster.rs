@@ -1,7 +1,5 @@
 //! Throwaway servers: quick to start, and gone without a trace however their owner ends.
 
-#![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
-
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

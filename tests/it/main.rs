@@ -1,6 +1,7 @@
 //! The integration tests.
 
 mod cluster;
+mod connect;
 mod migrate;
 mod replay;
 mod rules;
