@@ -349,6 +349,12 @@ async fn a_large_catalog_is_read_within_seconds() {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").trim();
     let peak_mb = peak.parse::<u64>().unwrap() / 1024;
     println!("{} tables, {} indexes: {taken:?}, {peak_mb} MB resident at most", snapshot.tables.len(), snapshot.indexes.len());
+    let slowest = "select substr(query, 1, 60), total_exec_time from pg_stat_statements where query like '-- Question:%'
+                   order by total_exec_time desc";
+    client.batch_execute("create extension pg_stat_statements").await.unwrap();
+    for row in client.query(slowest, &[]).await.unwrap() {
+        println!("{:8.1} ms  {}", row.get::<_, f64>(1), row.get::<_, String>(0).replace('\n', " "));
+    }
     assert_eq!((snapshot.tables.len(), snapshot.indexes.len()), (2_000, 10_000));
     assert!(snapshot.tables.iter().all(|table| table.columns[1].statistics.is_some()));
     assert!(taken < Duration::from_secs(5) && peak_mb < 300, "{taken:?}, {peak_mb} MB");
