@@ -87,10 +87,11 @@ fn explained(source: &Source, error: tokio_postgres::Error) -> ConnectError {
         }
         None => {
             let reason = causes(&error);
-            let help = if reason.contains("password missing") || reason.contains("password") {
+            let help = if reason.contains("password") {
                 "Give the password in ~/.pgpass, PGPASSWORD or the URL.".to_owned()
             } else if reason.contains("certificate") || reason.contains("TLS") {
-                "Check sslmode and sslrootcert; the certificate must name the host as it is written.".to_owned()
+                "Check sslmode and sslrootcert; verify-full: the certificate must name the host as it is written, in its subjectAltName."
+                    .to_owned()
             } else {
                 "Check that the server runs and that host and port are right.".to_owned()
             };

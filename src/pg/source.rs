@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tokio_postgres::config::ChannelBinding;
+
 use super::conninfo::{self, ConninfoError, Keywords};
 use super::tls::{Material, SslMode};
 
@@ -50,6 +52,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PGUSER", "user"),
     ("PGPASSWORD", "password"),
     ("PGOPTIONS", "options"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGREQUIREAUTH", "require_auth"),
     ("PGCONNECT_TIMEOUT", "connect_timeout"),
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
@@ -140,6 +144,16 @@ impl Source {
         let seconds: u64 = timeout.parse().map_err(|_| ConninfoError(format!("connect_timeout {timeout:?}: expected seconds")))?;
         if seconds > 0 {
             config.connect_timeout(std::time::Duration::from_secs(seconds));
+        }
+        match get("channel_binding").as_deref() {
+            None | Some("prefer") => {}
+            Some("require") => drop(config.channel_binding(ChannelBinding::Require)),
+            Some("disable") => drop(config.channel_binding(ChannelBinding::Disable)),
+            Some(other) => return Err(ConninfoError(format!("channel_binding {other:?}: expected disable, prefer or require"))),
+        }
+        // A restriction that is not enforced must not be passed over in silence.
+        if get("require_auth").is_some() {
+            return Err(ConninfoError("require_auth is not supported: leave it out, or restrict the methods in pg_hba.conf".to_owned()));
         }
         match get("target_session_attrs").as_deref() {
             None | Some("any" | "prefer-standby") => {}
@@ -282,6 +296,8 @@ mod tests {
         let refused = |text| Source::resolve(Some(text), &environment(&[("USER", "me")])).expect_err("a bad value").to_string();
         assert!(refused("host=h port=x").contains("port"));
         assert!(refused("host=h sslmode=yes").contains("verify-full"));
+        assert!(refused("host=h channel_binding=yes").contains("channel_binding"));
+        assert!(refused("host=h require_auth=scram-sha-256").contains("require_auth"));
         assert!(refused("host=a,b port=1,2,3").contains("3 ports for 2 hosts"));
     }
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod cli;
 mod cluster;
+mod connect;
 mod migrate;
 mod replay;
 mod rules;

@@ -321,3 +321,41 @@ async fn written(client: &Client) -> i64 {
     let counted = "select sum(n_tup_ins + n_tup_upd + n_tup_del)::int8 from pg_stat_all_tables";
     client.query_one(counted, &[]).await.unwrap().get(0)
 }
+
+#[tokio::test]
+#[ignore = "makes 2 000 tables and 10 000 indexes: about a minute"]
+async fn a_large_catalog_is_read_within_seconds() {
+    let cluster = super::server::start();
+    let mut client = connect(&cluster.source("postgres")).await.unwrap();
+    // A hundred tables a transaction: a lock for each table and index must fit into the lock table.
+    for part in 0..20 {
+        let make = format!(
+            "do $$ begin for n in {part} * 100 .. {part} * 100 + 99 loop
+                 execute format('create table t%s (id bigint primary key, a int, b text, c timestamptz, d jsonb, e numeric)', n);
+                 execute format('create index on t%s (a)', n);
+                 execute format('create index on t%s (lower(b))', n);
+                 execute format('create index on t%s (c desc) where a > 0', n);
+                 execute format('create index on t%s using gin (d)', n);
+                 execute format('insert into t%s select i, i %% 7, ''text '' || i, now(), ''{{}}'', i from generate_series(1, 200) i', n);
+             end loop; end $$"
+        );
+        client.batch_execute(&make).await.unwrap();
+    }
+    client.batch_execute("vacuum analyze").await.unwrap();
+    let begun = Instant::now();
+    let snapshot = snapshot::capture(&mut client, &Scope::default()).await.unwrap();
+    let taken = begun.elapsed();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").trim();
+    let peak_mb = peak.parse::<u64>().unwrap() / 1024;
+    println!("{} tables, {} indexes: {taken:?}, {peak_mb} MB resident at most", snapshot.tables.len(), snapshot.indexes.len());
+    let slowest = "select substr(query, 1, 60), total_exec_time from pg_stat_statements where query like '-- Question:%'
+                   order by total_exec_time desc";
+    client.batch_execute("create extension pg_stat_statements").await.unwrap();
+    for row in client.query(slowest, &[]).await.unwrap() {
+        println!("{:8.1} ms  {}", row.get::<_, f64>(1), row.get::<_, String>(0).replace('\n', " "));
+    }
+    assert_eq!((snapshot.tables.len(), snapshot.indexes.len()), (2_000, 10_000));
+    assert!(snapshot.tables.iter().all(|table| table.columns[1].statistics.is_some()));
+    assert!(taken < Duration::from_secs(5) && peak_mb < 300, "{taken:?}, {peak_mb} MB");
+}
