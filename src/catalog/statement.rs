@@ -44,6 +44,20 @@ pub struct Statement {
     pub search_path: String,
 }
 
+/// Begins the text of every statement pgload itself sends to user tables, so that audits leave it out.
+pub const OWN_MARK: &str = "/* pgload */";
+
+/// Begins every SQL file of pgload's own.
+const OWN_FILE: &str = "-- Question:";
+
+impl Statement {
+    /// Returns whether pgload itself sent it.
+    pub fn is_own(&self) -> bool {
+        let text = self.query.as_deref().unwrap_or_default().trim_start();
+        text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE)
+    }
+}
+
 /// Where [`Statement`]s came from, or why there are none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]

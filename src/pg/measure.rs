@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::catalog::name::quoted;
+use crate::catalog::statement::OWN_MARK;
 use crate::pg::rows::{Fields, RowError};
 use crate::pg::session::Text;
 use crate::replay::{Blocks, StatementPlan};
@@ -72,7 +73,7 @@ pub async fn server(client: &Client) -> Result<Server, MeasureError> {
 /// # Errors
 /// [`MeasureError`] when the server cannot plan it.
 pub async fn explain(client: &Client, sql: &str, args: &[Option<String>]) -> Result<Explained, MeasureError> {
-    let statement = client.prepare(&format!("explain (verbose, format json) {sql}")).await?;
+    let statement = client.prepare(&format!("{OWN_MARK} explain (verbose, format json) {sql}")).await?;
     let texts: Vec<Text<'_>> = args.iter().map(|value| Text(value.as_deref())).collect();
     let bound: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = texts.iter().map(|text| text as _).collect();
     let row = client.query_one(&statement, &bound).await?;

@@ -361,6 +361,8 @@ impl Reader<'_> {
         for row in &run(query).await? {
             statements.push(statement(&Fields { row, query: query.name })?);
         }
+        // Sampling and the audit itself are not the application's workload.
+        statements.retain(|statement| !statement.is_own());
         Ok((statements, StatementSource::Available { evicted, reset_at }))
     }
 }
