@@ -8,6 +8,8 @@ use super::content::phrase::{capital, printable};
 use super::content::{AuditContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
 use super::{NamedComparison, Numbers, Report};
 use crate::catalog::Hidden;
+use crate::findings::Finding;
+use crate::findings::statement_text::shortened;
 use crate::replay::Run;
 
 /// Columns where the width is not known.
@@ -80,7 +82,7 @@ pub fn summary(report: &Report, layout: Layout) -> String {
     let mut page = Writer::new(layout);
     page.heading(&content.title, Tone::Plain);
     if let Some(audit) = &report.audit {
-        let findings = audit.findings.iter().map(|finding| format!("{}  {}", finding.rule, finding.object.name));
+        let findings = audit.findings.iter().map(|finding| format!("{}  {}", finding.rule, subject(finding)));
         page.list("Found", &findings.collect::<Vec<_>>());
         let proposals = audit.proposals.iter().filter_map(|proposal| proposal.sql.clone());
         page.list("Applied", &proposals.collect::<Vec<_>>());
@@ -89,6 +91,12 @@ pub fn summary(report: &Report, layout: Layout) -> String {
     page.list("Slower", &content.slower);
     page.list("Caveats", &content.caveats);
     page.text
+}
+
+/// Names what a finding is about: a statement by its text, since its number says nothing to a person.
+fn subject(finding: &Finding) -> String {
+    let text = finding.evidence.iter().find(|evidence| evidence.name == "query").and_then(|evidence| evidence.value.as_str());
+    text.map_or_else(|| finding.object.name.clone(), |text| shortened(text, 80))
 }
 
 fn write_audit(page: &mut Writer, audit: &AuditContent) {
@@ -364,6 +372,11 @@ mod tests {
         let named = NamedComparison { name: "leads".into(), comparison: sample::comparison() };
         let numbers = Numbers::of(&named.comparison, None, &sample::audit().proposals);
         insta::assert_snapshot!(comparison(&named, &numbers, Layout::default()));
+    }
+
+    #[test]
+    fn a_summary_names_what_was_found_applied_and_changed() {
+        insta::assert_snapshot!(summary(&sample::report(), NARROW));
     }
 
     #[test]
