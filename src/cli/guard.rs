@@ -1,10 +1,11 @@
 //! Load never runs against production.
 
-use crate::pg::target::Marks;
+use std::path::Path;
 
-use super::config::Config;
+use super::config::{self, Config};
 use super::failure::{Exit, Failure};
-use crate::pg::Source;
+use crate::pg::target::{self, Marks};
+use crate::pg::{Source, connect};
 
 /// Words in a host's or database's name that say production.
 const PRODUCTION: &[&str] = &["prod", "production", "prd", "live"];
@@ -12,8 +13,18 @@ const PRODUCTION: &[&str] = &["prod", "production", "prd", "live"];
 /// Values of `pgload.environment` that say that load is welcome.
 const WELCOME: &[&str] = &["staging", "test", "testing", "development", "dev", "local", "ci"];
 
+/// Asks the target how it is named and marked, and refuses it or returns the marks; every command that sends load begins here.
+pub(super) async fn admit(source: &Source, config_path: &Path) -> Result<Marks, Failure> {
+    let config = config::read(config_path)?;
+    let client = connect(source).await?;
+    let marks =
+        target::marks(&client).await.map_err(|error| Failure::new(Exit::Connection, format!("read the database's marks: {error}")))?;
+    check(source, &marks, &config)?;
+    Ok(marks)
+}
+
 /// Refuses a target that looks like production, and one that nothing allows.
-pub(super) fn check(source: &Source, marks: &Marks, config: &Config) -> Result<(), Failure> {
+fn check(source: &Source, marks: &Marks, config: &Config) -> Result<(), Failure> {
     let refuse = |why: String| Err(Failure::new(Exit::Refused, format!("send load to {}: {why}", source.described())));
     let environment = marks.environment.as_deref().map(str::to_lowercase);
     if let Some(name) = environment.as_deref().filter(|name| is_production(name)) {

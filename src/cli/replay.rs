@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::args::{Format, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
-use super::{config, connection, guard, migrate, output, progress, runs};
+use super::{connection, guard, migrate, output, progress, runs};
 use crate::load::{Arrival, Spacing, Stop};
+use crate::pg::Source;
 use crate::pg::replay::{Replayed, Settings};
 use crate::pg::session::Writes;
-use crate::pg::{Source, connect, target};
 use crate::replay::{Run, Samples, Workload, compare};
 use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
 use crate::stats::Verdict;
@@ -27,12 +27,7 @@ const SEED: u64 = 1;
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
     let workloads = args.workloads.iter().map(|path| read_workload(path)).collect::<Result<Vec<_>, _>>()?;
     let source = connection::source(&args.connection)?;
-    let config = config::read(config_path)?;
-    let client = connect(&source).await?;
-    let marks =
-        target::marks(&client).await.map_err(|error| Failure::new(Exit::Connection, format!("read the database's marks: {error}")))?;
-    drop(client);
-    guard::check(&source, &marks, &config)?;
+    let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
     let stop = Stop::default();
     let listener = tokio::spawn(listen(stop.clone()));

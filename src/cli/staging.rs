@@ -4,20 +4,15 @@ use std::path::Path;
 
 use super::args::{Size, StagingAction, StagingArgs};
 use super::failure::{Exit, Failure};
-use super::{config, connection, guard, output, progress};
-use crate::pg::{Source, apply, connect, target};
+use super::{connection, guard, output, progress};
+use crate::pg::{Source, apply, connect};
 use crate::staging;
 use crate::units::grouped;
 
 pub(super) async fn run(args: StagingArgs, config_path: &Path) -> Result<Exit, Failure> {
     let StagingAction::Seed { connection, size } = args.action;
     let source = connection::source(&connection)?;
-    let config = config::read(config_path)?;
-    let client = connect(&source).await?;
-    let marks =
-        target::marks(&client).await.map_err(|error| Failure::new(Exit::Connection, format!("read the database's marks: {error}")))?;
-    guard::check(&source, &marks, &config)?;
-    drop(client);
+    guard::admit(&source, config_path).await?;
     let folder = tempfile::tempdir().map_err(|error| Failure::failed(format!("make a temporary folder: {error}")))?;
     write_migrations(folder.path())?;
     make(&source, folder.path(), size).await?;
