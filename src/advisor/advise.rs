@@ -63,6 +63,10 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
             workload_cost: Diff { before: total + gained, after: total },
             statements,
             write_cost: burden.cost,
+            expected_ms: None,
+            build_ms: None,
+            existing: None,
+            statistics: Vec::new(),
             hot_loss: burden.hot_loss,
             supersedes: superseded(relations.indexes_of(index.table), &index),
             confidence: if fresh { confidence } else { Confidence::Low },
@@ -80,6 +84,8 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
         coverage,
         proposals: proposals.into_iter().map(|(_, proposal)| proposal).collect(),
         refused: refused.into_iter().map(|(_, refused)| refused).collect(),
+        model: prices.model_name(),
+        caveats: prices.caveats(),
     }
 }
 
@@ -124,7 +130,7 @@ fn effects<M: CostModel + ?Sized>(
             let Query { query_id, text, calls, .. } = &queries[query];
             effects.push((
                 gained,
-                StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost },
+                StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost, ms: None },
             ));
         }
     }
@@ -206,7 +212,7 @@ mod tests {
     use super::*;
     use crate::units::Bytes;
 
-    const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05 };
+    const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None };
     const LATEST: &str = "select id, email from prospects where user_id = $1 and status = $2 order by created_at desc limit $3";
     const COUNTS: &str = "select status, count(*) from prospects where user_id = $1 group by status";
     const MINE: &str = "select * from prospects where user_id = $1";
@@ -440,7 +446,7 @@ mod tests {
         #[test]
         fn more_budget_is_never_worse(statements in workloads(), small in 0u64..6_000_000, more in 0u64..6_000_000, width in 1usize..4, count in 1usize..3) {
             let snapshot = sample::crm_running(&statements);
-            let narrow = Budget { size_max: Some(Bytes(small)), indexes_per_table_max: Some(count), width_max: width, gain_min: 0.01 };
+            let narrow = Budget { size_max: Some(Bytes(small)), indexes_per_table_max: Some(count), width_max: width, gain_min: 0.01, write_overhead_max: None };
             let tight = advise_by_estimate(&snapshot, &narrow);
             prop_assert!(tight.proposals.iter().map(|proposal| proposal.size_bytes).sum::<Bytes>() <= Bytes(small));
             let cost = total(&tight, &snapshot);

@@ -14,7 +14,7 @@ pub struct Candidate {
     pub table: Oid,
     /// The table's name.
     pub table_name: QualifiedName,
-    /// The access method: `btree` in this cut.
+    /// The access method: `btree`, `gin`, `gist`, `brin`, `hash`.
     pub method: String,
     /// Keys in order.
     pub keys: Vec<CandidateKey>,
@@ -35,6 +35,9 @@ pub struct CandidateKey {
     pub nulls_first: bool,
     /// The operator class when it is not the type's default.
     pub opclass: Option<String>,
+    /// The collation when it is not the column's own, quoted and with its schema.
+    #[serde(default)]
+    pub collation: Option<String>,
 }
 
 /// Returns the candidate as people write it: `prospects (user_id, created_at DESC)`; the schema only when it is not `public`.
@@ -51,6 +54,9 @@ impl fmt::Display for CandidateKey {
         match &self.target {
             KeyTarget::Column(name) => write!(f, "{}", quoted(name))?,
             KeyTarget::Expression(expression) => write!(f, "({expression})")?,
+        }
+        if let Some(collation) = &self.collation {
+            write!(f, " COLLATE {collation}")?;
         }
         if let Some(opclass) = &self.opclass {
             write!(f, " {opclass}")?;

@@ -23,6 +23,8 @@ const KEY_SHARE_MAX: f64 = 0.9;
 pub(crate) struct Generated {
     /// Each candidate with the queries (by position) it was made for.
     pub(crate) candidates: BTreeMap<Arc<Candidate>, BTreeSet<usize>>,
+    /// Sets of candidates that help only together (two arms of an `OR`, both sides of a join); every member is a candidate too.
+    pub(crate) groups: BTreeSet<BTreeSet<Arc<Candidate>>>,
     /// Refused without a price.
     pub(crate) refused: BTreeMap<Arc<Candidate>, String>,
 }
@@ -43,7 +45,7 @@ pub(crate) fn generate(relations: &Relations<'_>, facts: &HashMap<Oid, Facts<'_>
         }
     }
     // A shape that is a candidate for one statement is not refused for another.
-    let Generated { candidates, refused } = &mut generated;
+    let Generated { candidates, refused, .. } = &mut generated;
     refused.retain(|candidate, _| !candidates.contains_key(candidate));
     generated
 }
@@ -302,20 +304,24 @@ fn order(facts: &Facts<'_>, block: &Block, position: usize) -> (Vec<CandidateKey
         let reverse = block.sort[0].descending;
         let key = |key: &super::query::SortKey| {
             let descending = key.descending != reverse;
-            let not_null = facts.table.column(&key.of.column).is_some_and(|column| column.not_null);
+            let not_null = key.of.column().and_then(|name| facts.table.column(name)).is_some_and(|column| column.not_null);
             let nulls_first = if not_null { descending } else { key.nulls_first != reverse };
-            CandidateKey { descending, nulls_first, ..plain(&key.of.column) }
+            CandidateKey { descending, nulls_first, ..target(&key.of.target) }
         };
         return (block.sort.iter().map(key).collect(), block.limit.is_some());
     }
     if block.grouping.is_empty() || block.grouping.iter().any(|of| of.access != position) {
         return (Vec::new(), false);
     }
-    (block.grouping.iter().map(|of| plain(&of.column)).collect(), true)
+    (block.grouping.iter().map(|of| target(&of.target)).collect(), true)
 }
 
 fn plain(column: &str) -> CandidateKey {
-    CandidateKey { target: KeyTarget::Column(column.to_owned()), descending: false, nulls_first: false, opclass: None }
+    target(&KeyTarget::Column(column.to_owned()))
+}
+
+fn target(target: &KeyTarget) -> CandidateKey {
+    CandidateKey { target: target.clone(), descending: false, nulls_first: false, opclass: None, collation: None }
 }
 
 /// Returns the key that serves a range; a `LIKE` beginning needs letters compared one by one unless the collation does so.
@@ -346,7 +352,7 @@ mod tests {
     fn generated(snapshot: &Snapshot) -> (Vec<String>, BTreeMap<String, String>) {
         let relations = Relations::new(snapshot);
         let queries = workload::read(snapshot).queries;
-        let budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05 };
+        let budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None };
         let generated = generate(&relations, &Facts::of_all(&relations), &queries, &budget);
         let label = |candidate: &Arc<Candidate>| candidate::label(candidate);
         (
@@ -454,7 +460,7 @@ mod tests {
         let relations = Relations::new(&snapshot);
         let queries = workload::read(&snapshot).queries;
         let of_width = |width_max| {
-            let budget = Budget { size_max: None, indexes_per_table_max: None, width_max, gain_min: 0.05 };
+            let budget = Budget { size_max: None, indexes_per_table_max: None, width_max, gain_min: 0.05, write_overhead_max: None };
             generate(&relations, &Facts::of_all(&relations), &queries, &budget).candidates.into_keys().collect::<BTreeSet<_>>()
         };
         assert!(of_width(1).is_subset(&of_width(2)) && of_width(2).is_subset(&of_width(4)));

@@ -18,8 +18,22 @@ use crate::units::Bytes;
 /// A price is in the planner's cost units and must not depend on what was asked before.
 pub trait CostModel {
     /// Learns of candidates that may be asked about, so that a model that has to build something can do it at once.
-    fn prepare(&mut self, candidates: &[Arc<Candidate>]) {
+    ///
+    /// Called again with more candidates when a search thinks of some. Returns those that cannot be built, with the reason; a
+    /// configuration must not hold them.
+    fn prepare(&mut self, candidates: &[Arc<Candidate>]) -> Vec<(Arc<Candidate>, NotPlannable)> {
         let _ = candidates;
+        Vec::new()
+    }
+
+    /// Learns that only these candidates will be asked about from now on, so that a model can forget what it built for the others.
+    fn retain(&mut self, candidates: &[Arc<Candidate>]) {
+        let _ = candidates;
+    }
+
+    /// Answers many questions, in their order; a model with several workers answers them at the same time.
+    fn plan_all(&mut self, asks: &[Ask<'_>]) -> Vec<Result<Plan, NotPlannable>> {
+        asks.iter().map(|ask| self.plan(ask.query, &ask.configuration)).collect()
     }
 
     /// Returns what one execution of the statement costs under the configuration, and the indexes it would use.
@@ -32,6 +46,32 @@ pub trait CostModel {
     fn confidence(&self) -> Confidence {
         Confidence::Medium
     }
+
+    /// Returns whether the time given for the search is over; the search then ends with the best it has.
+    ///
+    /// The clock is the model's, since the search itself must not depend on one.
+    fn out_of_time(&mut self) -> bool {
+        false
+    }
+
+    /// Says what prices the plans: `statistics twin on PostgreSQL 15.18`.
+    fn name(&self) -> String {
+        "arithmetic on pg_stats".to_owned()
+    }
+
+    /// Returns what this model could not take into account, as sentences.
+    fn caveats(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// One question of many.
+#[derive(Debug, Clone)]
+pub struct Ask<'q> {
+    /// The statement.
+    pub query: &'q Query,
+    /// The indexes that exist for the planner.
+    pub configuration: Configuration,
 }
 
 /// The indexes that exist for the planner: those of the snapshot, plus some, minus some.
@@ -50,6 +90,8 @@ pub struct Plan {
     pub cost: f64,
     /// The indexes used, each once.
     pub used: Vec<UsedIndex>,
+    /// What may make the cost differ from the server's, as a fragment: `the value lies beyond the histogram`.
+    pub approximate: Option<String>,
 }
 
 /// An index a plan uses.

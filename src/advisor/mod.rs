@@ -23,7 +23,7 @@ mod write_cost;
 
 pub use advise::{advise, advise_by_estimate};
 pub use candidate::{Candidate, CandidateKey};
-pub use cost::{Configuration, CostModel, NotPlannable, Plan, UsedIndex};
+pub use cost::{Ask, Configuration, CostModel, NotPlannable, Plan, UsedIndex};
 pub use estimate::Estimate;
 pub use price_table::PriceTable;
 pub use proposal::{Action, Advice, Budget, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect, WriteCost};

@@ -64,8 +64,13 @@ mod tests {
     use crate::catalog::QualifiedName;
 
     fn candidate(table: &str, columns: &[&str]) -> Candidate {
-        let key =
-            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key = |name: &&str| CandidateKey {
+            target: KeyTarget::Column((*name).into()),
+            descending: false,
+            nulls_first: false,
+            opclass: None,
+            collation: None,
+        };
         Candidate {
             table: 1,
             table_name: QualifiedName::new("public", table),

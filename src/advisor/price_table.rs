@@ -51,8 +51,8 @@ impl CostModel for PriceTable {
         };
         let best = configuration.created.iter().filter_map(priced).min_by(|a, b| a.0.total_cmp(&b.0));
         Ok(match best {
-            Some((cost, candidate)) if cost < *bare => Plan { cost, used: vec![UsedIndex::Created(candidate)] },
-            _ => Plan { cost: *bare, used: Vec::new() },
+            Some((cost, candidate)) if cost < *bare => Plan { cost, used: vec![UsedIndex::Created(candidate)], approximate: None },
+            _ => Plan { cost: *bare, used: Vec::new(), approximate: None },
         })
     }
 

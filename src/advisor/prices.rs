@@ -53,6 +53,16 @@ impl<'q, M: CostModel + ?Sized> Prices<'q, M> {
         Ok(plan)
     }
 
+    /// Says what prices the plans.
+    pub(crate) fn model_name(&self) -> String {
+        self.model.name()
+    }
+
+    /// Says what the model could not take into account.
+    pub(crate) fn caveats(&self) -> Vec<String> {
+        self.model.caveats()
+    }
+
     /// Returns the marks of a set of candidates.
     pub(crate) fn marks(&self, set: impl IntoIterator<Item = usize>) -> Vec<bool> {
         let mut marks = vec![false; self.candidates.len()];
@@ -83,8 +93,8 @@ fn matters(candidate: &Candidate, query: &Query) -> bool {
         block.accesses.iter().enumerate().any(|(at, access)| {
             access.table == candidate.table
                 && (access.conditions.iter().any(|condition| condition.column == first)
-                    || block.sort.iter().any(|key| key.of.access == at && key.of.column == first)
-                    || block.grouping.iter().any(|of| of.access == at && of.column == first))
+                    || block.sort.iter().any(|key| key.of.access == at && key.of.column() == Some(first))
+                    || block.grouping.iter().any(|of| of.access == at && of.column() == Some(first)))
         })
     })
 }

@@ -13,6 +13,8 @@ pub struct Budget {
     pub size_max: Option<Bytes>,
     /// The most indexes a table may have afterwards, existing ones counted.
     pub indexes_per_table_max: Option<usize>,
+    /// The most that writes may cost more, as a share of the workload's cost, 0 to 1; `None` for no limit.
+    pub write_overhead_max: Option<f64>,
     /// The most key columns of one index.
     pub width_max: usize,
     /// The least gain of a proposal, as a share of the cost of the workload or of one statement of weight, 0 to 1.
@@ -28,6 +30,10 @@ pub struct Advice {
     pub proposals: Vec<Proposal>,
     /// Indexes that were considered for a listed statement and not proposed, and why.
     pub refused: Vec<Refused>,
+    /// What priced the plans: `statistics twin on PostgreSQL 15.18`, `arithmetic on pg_stats`.
+    pub model: String,
+    /// What the model could not take into account, as sentences.
+    pub caveats: Vec<String>,
 }
 
 /// How much of the recorded workload the advice rests on.
@@ -95,16 +101,36 @@ pub struct Proposal {
     pub workload_cost: Diff<f64>,
     /// Statements whose cost changes, most gained first.
     pub statements: Vec<StatementEffect>,
+    /// The whole workload's execution time over the recorded period in milliseconds: measured before, expected after by
+    /// each statement's own ratio of time to cost; `None` when no time was recorded.
+    pub expected_ms: Option<Diff<f64>>,
+    /// How long the build is expected to take, in milliseconds; a rough rate per row and byte. `None` for a drop.
+    pub build_ms: Option<f64>,
     /// What writes pay for it.
     pub write_cost: WriteCost,
     /// Updates recorded since the reset that would stop being HOT; 0 when no update sets one of its columns.
     pub hot_loss: u64,
     /// Existing indexes that it makes redundant, by name.
     pub supersedes: Vec<String>,
+    /// The index to drop or rebuild; `None` for a new one.
+    pub existing: Option<crate::catalog::Oid>,
+    /// Statistics to create with it, lest the planner lose what it knew from an expression index that goes.
+    pub statistics: Vec<NewStatistics>,
     /// How sure the advisor is.
     pub confidence: Confidence,
     /// What speaks against it, as sentences.
     pub risks: Vec<String>,
+}
+
+/// Extended statistics worth creating.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewStatistics {
+    /// The name, free in its schema; the schema is the table's.
+    pub name: String,
+    /// What to gather them on, as `CREATE STATISTICS … ON` takes it: `(lower(email))`, `a, b`.
+    pub on: String,
+    /// The table.
+    pub table: crate::catalog::QualifiedName,
 }
 
 /// What a proposal does to one statement.
@@ -118,6 +144,9 @@ pub struct StatementEffect {
     pub calls: u64,
     /// Planner cost of one call.
     pub cost: Diff<f64>,
+    /// Mean execution time of one call in milliseconds: measured before, expected after by the ratio of costs; `None` when
+    /// none was recorded.
+    pub ms: Option<Diff<f64>>,
 }
 
 /// What the table's writes pay for an index, over the period the statistics cover.

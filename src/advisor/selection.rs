@@ -344,8 +344,13 @@ mod tests {
     const WIDE: &str = "prospects (user_id, status)";
 
     fn candidate(columns: &[&str]) -> Arc<Candidate> {
-        let key =
-            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key = |name: &&str| CandidateKey {
+            target: KeyTarget::Column((*name).into()),
+            descending: false,
+            nulls_first: false,
+            opclass: None,
+            collation: None,
+        };
         Arc::new(Candidate {
             table: 2,
             table_name: crate::catalog::QualifiedName::new("public", "prospects"),
@@ -360,7 +365,7 @@ mod tests {
     fn chosen(mut table: PriceTable, writes: [f64; 2], size_max: Option<Bytes>) -> (Vec<usize>, usize) {
         let queries = workload::read(&sample::crm_running(&[(MINE, 100), (NEW, 100)])).queries;
         let mut prices = Prices::new(&mut table, &queries, vec![candidate(&["user_id"]), candidate(&["user_id", "status"])]);
-        let budget = Budget { size_max, indexes_per_table_max: None, width_max: 2, gain_min: 0.05 };
+        let budget = Budget { size_max, indexes_per_table_max: None, width_max: 2, gain_min: 0.05, write_overhead_max: None };
         let selection = select(&mut prices, &writes, &HashMap::new(), &budget, &[0, 1]);
         (selection.chosen.into_iter().collect(), table.asked)
     }

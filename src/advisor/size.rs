@@ -104,8 +104,13 @@ mod tests {
         let snapshot = sample::snapshot(vec![sample::table(1, "t", rows, 1_000, columns)], Vec::new(), Vec::new());
         let relations = Relations::new(&snapshot);
         let table = &snapshot.tables[0];
-        let key =
-            |name: &str| CandidateKey { target: KeyTarget::Column(name.into()), descending: false, nulls_first: false, opclass: None };
+        let key = |name: &str| CandidateKey {
+            target: KeyTarget::Column(name.into()),
+            descending: false,
+            nulls_first: false,
+            opclass: None,
+            collation: None,
+        };
         let candidate = candidate::Candidate {
             table: 1,
             table_name: table.name.clone(),

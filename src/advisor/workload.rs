@@ -70,6 +70,8 @@ fn query(statement: &Statement, blocks: Vec<super::query::Block>, writes: Vec<su
         exec_ms_total: statement.exec_ms_total,
         blocks,
         writes,
+        parameters: BTreeMap::new(),
+        captured: statement.parameters.clone(),
     }
 }
 

@@ -141,8 +141,13 @@ mod tests {
         let relations = Relations::new(&snapshot);
         let facts = Facts::of_all(&relations);
         let queries = workload::read(&snapshot).queries;
-        let key =
-            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key = |name: &&str| CandidateKey {
+            target: KeyTarget::Column((*name).into()),
+            descending: false,
+            nulls_first: false,
+            opclass: None,
+            collation: None,
+        };
         Writes::new(&relations, &facts, &queries).burden(&Candidate {
             table: 2,
             table_name: snapshot.tables[1].name.clone(),

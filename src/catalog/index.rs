@@ -52,6 +52,9 @@ pub struct Index {
     pub parent: Option<Oid>,
     /// Its size now.
     pub size_bytes: u64,
+    /// `pg_class.relpages` of the index: pages as last counted.
+    #[serde(default)]
+    pub pages: u64,
     /// `pg_class.reltuples` of the index.
     pub rows: Option<f64>,
     /// The statement that makes it, as `pg_get_indexdef` prints it.
@@ -69,7 +72,7 @@ pub struct Index {
 pub struct Key {
     /// What is indexed.
     pub target: KeyTarget,
-    /// The operator class, with its schema when that is not `pg_catalog`.
+    /// The operator class, with its schema when that is not `pg_catalog`, without its parameters.
     pub opclass: String,
     /// Whether that class is the default of its type and method.
     pub opclass_is_default: bool,

@@ -5,6 +5,7 @@
 
 pub mod index;
 pub mod name;
+pub mod object;
 pub mod relations;
 pub mod server;
 pub mod statement;
@@ -15,10 +16,11 @@ use serde::{Deserialize, Serialize};
 
 pub use index::{Constraint, ConstraintKind, ForeignKey, Index, IndexUsage, Key, KeyTarget};
 pub use name::QualifiedName;
+pub use object::{ExtendedFound, ExtendedStatistics, Function, Node, Policy, UserType, UserTypeKind, View};
 pub use relations::Relations;
-pub use server::{Extension, Hidden, Server, Setting};
+pub use server::{CollationMismatch, Extension, Hidden, Server, Setting};
 pub use statement::{Statement, StatementSource};
-pub use table::{Column, ColumnStatistics, ElementStatistics, Table, TableKind, TableUsage};
+pub use table::{Column, ColumnStatistics, ElementStatistics, RangeStatistics, Table, TableKind, TableUsage};
 
 /// The layout of a saved snapshot; a reader refuses a newer one.
 pub const SNAPSHOT_SCHEMA_VERSION: u32 = 1;
@@ -41,6 +43,27 @@ pub struct Snapshot {
     pub indexes: Vec<Index>,
     /// Primary, unique, foreign, exclusion and check constraints of those tables, ordered by table and name.
     pub constraints: Vec<Constraint>,
+    /// Views over those tables and over each other, in an order in which they can be made.
+    #[serde(default)]
+    pub views: Vec<View>,
+    /// Functions of the user's schemas, in an order in which they can be made.
+    #[serde(default)]
+    pub functions: Vec<Function>,
+    /// Enums, domains, composite types and ranges, in an order in which they can be made.
+    #[serde(default)]
+    pub types: Vec<UserType>,
+    /// Extended statistics of those tables.
+    #[serde(default)]
+    pub extended_statistics: Vec<ExtendedStatistics>,
+    /// Row security policies of those tables.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
+    /// Usage counted by other nodes of the same database.
+    #[serde(default)]
+    pub nodes: Vec<Node>,
+    /// Whether application values were replaced by hashes (`pgload snapshot --redact`).
+    #[serde(default)]
+    pub redacted: bool,
     /// Statements of this database, most execution time first; empty when the source is missing.
     pub statements: Vec<Statement>,
     /// Where the statements came from, or why there are none.

@@ -20,12 +20,41 @@ pub struct Server {
     pub stats_reset_at: Option<Timestamp>,
     /// When the server was started.
     pub started_at: Option<Timestamp>,
+    /// `LC_COLLATE` of the database.
+    #[serde(default)]
+    pub collate: String,
+    /// `LC_CTYPE` of the database.
+    #[serde(default)]
+    pub ctype: String,
+    /// `pg_encoding_to_char` of the database.
+    #[serde(default)]
+    pub encoding: String,
+    /// `datlocprovider`: `c` libc, `i` ICU, `b` built in (15 and later; `c` before).
+    #[serde(default)]
+    pub locale_provider: String,
+    /// The ICU or built-in locale.
+    #[serde(default)]
+    pub locale: Option<String>,
+    /// The version of the database's collation when it was made, and the one the system has now, when they differ.
+    #[serde(default)]
+    pub collation_mismatches: Vec<CollationMismatch>,
     /// The size of the database on disk.
     pub database_bytes: u64,
     /// Planner settings and those that bear on statistics, by name; values in the setting's own unit.
     pub settings: BTreeMap<String, Setting>,
     /// Installed extensions by name.
     pub extensions: Vec<Extension>,
+}
+
+/// A collation whose order may have changed under the indexes that rely on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollationMismatch {
+    /// The collation, quoted and with its schema; `None` for the database's own.
+    pub collation: Option<String>,
+    /// The version recorded.
+    pub recorded: String,
+    /// The version the system has now.
+    pub actual: String,
 }
 
 /// One row of `pg_settings`.

@@ -40,6 +40,9 @@ pub struct Statement {
     pub wal_bytes: u64,
     /// When counting began for this entry (17 and later).
     pub stats_since: Option<Timestamp>,
+    /// Parameter values seen with it, one list a call in the order of `$1`, `$2`, …; empty when none were captured.
+    #[serde(default)]
+    pub parameters: Vec<Vec<Option<String>>>,
     /// The search path of the role in this database, when set; else the server's default.
     pub search_path: String,
 }
@@ -68,6 +71,11 @@ pub enum StatementSource {
         evicted: u64,
         /// When the counters were last reset.
         reset_at: Option<Timestamp>,
+    },
+    /// The person gave them: `--workload FILE`.
+    File {
+        /// The files, as given.
+        paths: Vec<String>,
     },
     /// There is nothing to read.
     Missing {

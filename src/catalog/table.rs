@@ -46,6 +46,15 @@ pub struct Table {
     pub options: Vec<String>,
     /// The replica identity: `d` default, `n` nothing, `f` full, `i` index.
     pub replica_identity: String,
+    /// `PARTITION BY` of a partitioned table, as `pg_get_partkeydef` prints it.
+    #[serde(default)]
+    pub partition_key: Option<String>,
+    /// `FOR VALUES …` of a partition.
+    #[serde(default)]
+    pub partition_bound: Option<String>,
+    /// Whether row security is enabled.
+    #[serde(default)]
+    pub row_security: bool,
     /// The extension that owns the table.
     pub extension: Option<String>,
     /// Live columns in `attnum` order.
@@ -112,10 +121,16 @@ pub struct Column {
     pub collation: Option<String>,
     /// The default or generation expression.
     pub default: Option<String>,
+    /// Whether the generated value is computed on reading (`VIRTUAL`, 18 and later).
+    #[serde(default)]
+    pub generated_virtual: bool,
     /// Whether the expression generates the column (`GENERATED ALWAYS AS … STORED`).
     pub generated: bool,
     /// What ANALYZE found; `None` when never analysed or not readable by this role.
     pub statistics: Option<ColumnStatistics>,
+    /// What ANALYZE found in the table and its children together; the only ones a partitioned table has.
+    #[serde(default)]
+    pub statistics_inherited: Option<ColumnStatistics>,
 }
 
 /// A row of `pg_stats`; values are kept as the text the server printed.
@@ -137,6 +152,20 @@ pub struct ColumnStatistics {
     pub correlation: Option<f64>,
     /// What is known of elements, for arrays and tsvector.
     pub elements: Option<ElementStatistics>,
+    /// What is known of ranges (17 and later).
+    #[serde(default)]
+    pub ranges: Option<RangeStatistics>,
+}
+
+/// Statistics over range values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RangeStatistics {
+    /// Lengths of the ranges, ascending.
+    pub length_histogram: Vec<f64>,
+    /// The share of empty ranges, 0 to 1.
+    pub empty_fraction: Option<f64>,
+    /// Bounds, as ranges made of the n-th lower and n-th upper bound.
+    pub bounds_histogram: Vec<String>,
 }
 
 /// Statistics over the elements of arrays.

@@ -69,7 +69,7 @@ impl Audit {
 
 /// The default limits of an audit.
 pub(super) fn default_budget() -> Budget {
-    Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05 }
+    Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None }
 }
 
 fn budget(args: &AuditArgs, snapshot: &Snapshot) -> Budget {
@@ -82,6 +82,7 @@ fn budget(args: &AuditArgs, snapshot: &Snapshot) -> Budget {
         indexes_per_table_max: args.max_indexes_per_table,
         width_max: usize::from(args.max_width),
         gain_min: args.min_gain,
+        write_overhead_max: None,
     }
 }
 

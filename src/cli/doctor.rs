@@ -31,6 +31,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<Exit, Failure> {
         snapshot.server.version_num % 10_000
     ));
     match &snapshot.statement_source {
+        StatementSource::File { .. } => {}
         StatementSource::Available { evicted, .. } => {
             text.push_str(&format!("ok       pg_stat_statements: {} statements, {evicted} evicted\n", snapshot.statements.len()));
         }

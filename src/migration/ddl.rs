@@ -161,6 +161,7 @@ pub(crate) mod tests {
                     descending: column.starts_with('-'),
                     nulls_first: column.starts_with('-'),
                     opclass: None,
+                    collation: None,
                 })
                 .collect(),
             included: Vec::new(),

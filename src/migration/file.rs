@@ -109,8 +109,13 @@ pub(crate) mod tests {
                 query: "select *\n  from prospects -- newest\n where user_id = $1; drop table users".into(),
                 calls: 12_345,
                 cost: Diff { before: 14_916.0, after: 8.44 },
+                ms: None,
             }],
             write_cost: WriteCost { inserts: 100_000, updates: 2_500, hot_updates_lost: 0, cost: 1025.0 },
+            expected_ms: None,
+            build_ms: None,
+            existing: None,
+            statistics: Vec::new(),
             hot_loss: 0,
             supersedes: vec!["idx_prospects_user_id".into()],
             confidence: Confidence::High,
@@ -142,6 +147,7 @@ pub(crate) mod tests {
             descending: false,
             nulls_first: false,
             opclass: None,
+            collation: None,
         }];
         wanted.index.predicate = Some("archived_at IS NULL".into());
         insta::assert_snapshot!("create_expression", migration(&wanted, 20_261_123_094_500, false).check);

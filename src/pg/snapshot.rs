@@ -157,6 +157,13 @@ impl Reader<'_> {
             tables,
             indexes,
             constraints,
+            views: Vec::new(),
+            functions: Vec::new(),
+            types: Vec::new(),
+            extended_statistics: Vec::new(),
+            policies: Vec::new(),
+            nodes: Vec::new(),
+            redacted: false,
             statements,
             statement_source,
             hidden,
@@ -183,6 +190,12 @@ impl Reader<'_> {
             in_recovery: fields.get("in_recovery")?,
             stats_reset_at: fields.get("stats_reset_at")?,
             started_at: fields.get("started_at")?,
+            collate: String::new(),
+            ctype: String::new(),
+            encoding: String::new(),
+            locale_provider: String::new(),
+            locale: None,
+            collation_mismatches: Vec::new(),
             database_bytes: fields.count("database_bytes")?,
             settings: BTreeMap::new(),
             extensions: Vec::new(),
@@ -257,6 +270,8 @@ impl Reader<'_> {
                 collation: fields.get("collation")?,
                 default: fields.get("default_expression")?,
                 generated: fields.get("generated")?,
+                generated_virtual: false,
+                statistics_inherited: None,
                 statistics: None,
             });
         }
@@ -426,6 +441,9 @@ fn table(fields: &Fields<'_>) -> Result<Table, RowError> {
         persistence: fields.get("persistence")?,
         options: fields.list("options")?,
         replica_identity: fields.get("replica_identity")?,
+        partition_key: None,
+        partition_bound: None,
+        row_security: false,
         extension: fields.get("extension")?,
         columns: Vec::new(),
         usage: TableUsage {
@@ -467,6 +485,7 @@ fn column_statistics(fields: &Fields<'_>) -> Result<ColumnStatistics, RowError> 
         histogram: fields.list("histogram")?,
         correlation: fields.get("correlation")?,
         elements: elements.transpose()?,
+        ranges: None,
     })
 }
 
@@ -494,6 +513,7 @@ fn index(fields: &Fields<'_>) -> Result<Index, RowError> {
         extension: fields.get("extension")?,
         parent: fields.get("parent")?,
         size_bytes: fields.count("size_bytes")?,
+        pages: 0,
         rows: Some(fields.get::<f64>("rows")?).filter(|rows| *rows >= 0.0),
         definition: fields.get("definition")?,
         options: fields.list("options")?,
@@ -581,6 +601,7 @@ fn statement(fields: &Fields<'_>) -> Result<Statement, RowError> {
         temp_blocks_written: fields.count("temp_blocks_written")?,
         wal_bytes: fields.count("wal_bytes")?,
         stats_since: fields.get("stats_since")?,
+        parameters: Vec::new(),
         search_path: fields.get::<Option<String>>("search_path")?.unwrap_or_else(|| "\"$user\", public".to_owned()),
     })
 }
@@ -606,6 +627,12 @@ mod tests {
             in_recovery: false,
             stats_reset_at: None,
             started_at: None,
+            collate: String::new(),
+            ctype: String::new(),
+            encoding: String::new(),
+            locale_provider: String::new(),
+            locale: None,
+            collation_mismatches: Vec::new(),
             database_bytes: 0,
             settings: BTreeMap::from([("shared_preload_libraries".to_owned(), setting("timescaledb, auto_explain"))]),
             extensions: Vec::new(),

@@ -37,6 +37,12 @@ pub(crate) fn snapshot() -> Snapshot {
             in_recovery: false,
             stats_reset_at: Some(at("2026-10-20T09:00:00Z")),
             started_at: Some(at("2026-10-01T00:00:00Z")),
+            collate: String::new(),
+            ctype: String::new(),
+            encoding: String::new(),
+            locale_provider: String::new(),
+            locale: None,
+            collation_mismatches: Vec::new(),
             database_bytes: 4096 * MEBIBYTE,
             settings: BTreeMap::new(),
             extensions: vec![],
@@ -45,6 +51,13 @@ pub(crate) fn snapshot() -> Snapshot {
         indexes: vec![],
         constraints: vec![],
         statements: vec![],
+        views: Vec::new(),
+        functions: Vec::new(),
+        types: Vec::new(),
+        extended_statistics: Vec::new(),
+        policies: Vec::new(),
+        nodes: Vec::new(),
+        redacted: false,
         statement_source: StatementSource::Available { evicted: 12, reset_at: None },
         hidden: vec![Hidden {
             what: "text of 41 statements of other roles".into(),
@@ -102,6 +115,10 @@ fn proposal(action: Action, name: &str, table: &str, keys: Vec<CandidateKey>, me
         workload_cost: cost,
         statements: vec![],
         write_cost: WriteCost::default(),
+        expected_ms: None,
+        build_ms: None,
+        existing: None,
+        statistics: Vec::new(),
         hot_loss: 0,
         supersedes: vec![],
         confidence: Confidence::High,
@@ -110,7 +127,7 @@ fn proposal(action: Action, name: &str, table: &str, keys: Vec<CandidateKey>, me
 }
 
 fn key(target: KeyTarget, descending: bool) -> CandidateKey {
-    CandidateKey { target, descending, nulls_first: descending, opclass: None }
+    CandidateKey { target, descending, nulls_first: descending, opclass: None, collation: None }
 }
 
 pub(crate) fn advice() -> Advice {
@@ -122,6 +139,7 @@ pub(crate) fn advice() -> Advice {
         query: "SELECT id, name, status FROM leads\n WHERE tenant_id = $1 ORDER BY created_at DESC LIMIT $2".into(),
         calls: 182_400,
         cost: Diff { before: 12_345.6, after: 8.44 },
+        ms: None,
     }];
     list.write_cost = WriteCost { inserts: 20_400, updates: 1_200, hot_updates_lost: 3_600, cost: 412.5 };
     list.hot_loss = 900;
@@ -135,6 +153,7 @@ pub(crate) fn advice() -> Advice {
         query: format!("SELECT * FROM contacts WHERE lower(email) = $1 /* {HOSTILE} */"),
         calls: 3_100,
         cost: Diff { before: 802.0, after: 8.3 },
+        ms: None,
     }];
     email.confidence = Confidence::Medium;
     let note = vec![key(KeyTarget::Column("note".into()), false)];
@@ -159,6 +178,8 @@ pub(crate) fn advice() -> Advice {
             Refused { candidate: "leads (status)".into(), reason: "gains 1.2 % where 5 % is asked for".into() },
             Refused { candidate: format!("{HOSTILE} (id)"), reason: "the planner does not use it".into() },
         ],
+        model: "statistics twin on PostgreSQL 15.18".into(),
+        caveats: vec![],
     }
 }
 

@@ -83,9 +83,9 @@ fn wanted(block: &Block) -> Vec<(usize, &str, bool, bool)> {
         return Vec::new();
     }
     if !block.sort.is_empty() && !block.grouped {
-        return block.sort.iter().map(|key| (key.of.access, key.of.column.as_str(), key.descending, key.nulls_first)).collect();
+        return block.sort.iter().filter_map(|key| Some((key.of.access, key.of.column()?, key.descending, key.nulls_first))).collect();
     }
-    block.grouping.iter().map(|of| (of.access, of.column.as_str(), false, false)).collect()
+    block.grouping.iter().filter_map(|of| Some((of.access, of.column()?, false, false))).collect()
 }
 
 /// Joins all tables, beginning with `start`; the inner `None` when the order cannot be had.
@@ -167,8 +167,11 @@ fn finished(scans: &Scans<'_, '_>, block: &Block, joined: Partial, limit: Option
         blocking = true;
     } else if block.grouped {
         let keys = block.grouping.len().max(1) as f64;
-        let distinct: f64 =
-            block.grouping.iter().filter_map(|of| Some(scans.facts.get(&block.accesses[of.access].table)?.distinct(&of.column))).product();
+        let distinct: f64 = block
+            .grouping
+            .iter()
+            .filter_map(|of| Some(scans.facts.get(&block.accesses[of.access].table)?.distinct(of.column()?)))
+            .product();
         out = if block.grouping.is_empty() { rows * 0.1 } else { distinct.min(rows) }.max(1.0);
         cost += rows * keys * constants.cpu_operator + out * constants.cpu_tuple;
         // Hashing touches memory for every row, where groups that arrive in order need none.

@@ -117,8 +117,13 @@ mod tests {
 
     fn candidate(snapshot: &Snapshot, table: &str, columns: &[&str]) -> Arc<Candidate> {
         let table = snapshot.tables.iter().find(|found| found.name.name == table).unwrap();
-        let key =
-            |name: &&str| CandidateKey { target: KeyTarget::Column((*name).into()), descending: false, nulls_first: false, opclass: None };
+        let key = |name: &&str| CandidateKey {
+            target: KeyTarget::Column((*name).into()),
+            descending: false,
+            nulls_first: false,
+            opclass: None,
+            collation: None,
+        };
         Arc::new(Candidate {
             table: table.oid,
             table_name: table.name.clone(),

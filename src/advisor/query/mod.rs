@@ -8,9 +8,9 @@ mod scope;
 mod syntax;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::Oid;
+use crate::catalog::{KeyTarget, Oid};
 
 pub(crate) use read::{Reading, read};
 pub(crate) use scope::Names;
@@ -37,6 +37,47 @@ pub struct Query {
     pub blocks: Vec<Block>,
     /// What it writes.
     pub writes: Vec<Write>,
+    /// What each parameter is compared with or used for, by number; those not listed are known only by type.
+    pub parameters: BTreeMap<u32, ParameterUse>,
+    /// Parameter values seen with it, one list a call.
+    pub captured: Vec<Vec<Option<String>>>,
+}
+
+/// What a parameter (`$n`) is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParameterUse {
+    /// Compared with a column.
+    Column {
+        /// The table's oid.
+        table: Oid,
+        /// The column.
+        column: String,
+        /// How.
+        comparison: Comparison,
+    },
+    /// `LIMIT $n`.
+    Limit,
+    /// `OFFSET $n`.
+    Offset,
+}
+
+/// How a parameter is compared with its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`, `<>`, `IN`: the parameter is one value of the column.
+    Equal,
+    /// `column > $n` or `>=`: the lower bound of a range.
+    Above,
+    /// `column < $n` or `<=`: the upper bound of a range.
+    Below,
+    /// `LIKE`, `ILIKE`, `~`: the parameter is a pattern over values of the column.
+    Pattern,
+    /// `= ANY ($n)`: the parameter is an array of values of the column.
+    AnyOf,
+    /// `column @> $n`, `&&`, `<@`, `?`, `@@`: the parameter has to do with elements of the column's values.
+    Elements,
+    /// `now() - $n`, `column > now() - $n`: a length of time back from now.
+    Age,
 }
 
 /// One level of a statement: tables joined, filtered, grouped, ordered, cut off.
@@ -44,11 +85,11 @@ pub struct Query {
 pub struct Block {
     /// The tables it reads, in the order of `FROM`.
     pub accesses: Vec<Access>,
-    /// The order it asks for, when every key is a plain column.
+    /// The order it asks for, when every key is a column or an expression over one table.
     pub sort: Vec<SortKey>,
     /// Whether it asks for an order that no index of these tables can give.
     pub sort_by_expression: bool,
-    /// Columns of `GROUP BY` or `DISTINCT`, when all are plain columns.
+    /// Keys of `GROUP BY` or `DISTINCT`, when all are columns or expressions over one table.
     pub grouping: Vec<ColumnOf>,
     /// Whether it groups or removes duplicates at all.
     pub grouped: bool,
@@ -80,10 +121,66 @@ pub struct Access {
     pub conditions: Vec<Condition>,
     /// Conditions that no plain B-tree serves.
     pub filters: Vec<Filter>,
+    /// Conditions on expressions over this table's columns, which an index on the expression would serve.
+    pub expressions: Vec<ExpressionCondition>,
+    /// Conditions that inverted and space-partitioning access methods serve.
+    pub containments: Vec<Containment>,
+    /// Conjuncts that are an `OR`: for each, its arms, of which any one has to hold; only such whose every arm an index could serve.
+    pub alternatives: Vec<Vec<Arm>>,
+    /// Conjuncts over this table's columns and constants of the text alone: what the predicate of a partial index may say.
+    pub constants: Vec<Constant>,
+    /// `ORDER BY column <-> value`: nearest neighbours first.
+    pub nearest: Option<KeyTarget>,
     /// Columns the block reads, wherever they stand.
     pub columns: BTreeSet<String>,
     /// Whether it reads every column.
     pub whole_row: bool,
+}
+
+/// One arm of an `OR`: all its conditions have to hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arm {
+    /// Conditions on bare columns.
+    pub conditions: Vec<Condition>,
+    /// Conditions on expressions.
+    pub expressions: Vec<ExpressionCondition>,
+    /// Conditions for inverted indexes.
+    pub containments: Vec<Containment>,
+}
+
+/// A condition on an expression over columns of one table: `lower(email) = $1`, `(doc ->> 'k')::int > 5`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpressionCondition {
+    /// The expression as `CREATE INDEX` takes it between brackets: columns bare and quoted where needed, no parameters.
+    pub expression: String,
+    /// The columns it reads.
+    pub columns: Vec<String>,
+    /// What is asked of it.
+    pub class: Class,
+    /// What it is compared with.
+    pub operand: Operand,
+}
+
+/// A condition by an operator that B-trees do not know: `tags @> $1`, `name ILIKE '%x%'`, `during && $1`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Containment {
+    /// The column, or the expression as `CREATE INDEX` takes it between brackets.
+    pub target: KeyTarget,
+    /// The columns it reads.
+    pub columns: Vec<String>,
+    /// The operator in lower case: `@>`, `<@`, `&&`, `?`, `?|`, `?&`, `@@`, `@?`, `like`, `ilike`, `~`, `~*`.
+    pub operator: String,
+    /// What it is compared with.
+    pub operand: Operand,
+}
+
+/// A conjunct whose every value stands in the text: `deleted_at IS NULL`, `NOT archived`, `status = 'failed'`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Constant {
+    /// The conjunct with bare columns, quoted where needed.
+    pub text: String,
+    /// The columns it reads.
+    pub columns: Vec<String>,
 }
 
 /// A condition on one bare column.
@@ -150,13 +247,20 @@ pub struct Filter {
     pub selectivity: f64,
 }
 
-/// A column of one of a block's tables.
+/// A column of one of a block's tables, or an expression over columns of that table alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ColumnOf {
     /// The table, as an index into [`Block::accesses`].
     pub access: usize,
-    /// The column.
-    pub column: String,
+    /// The column, or the expression as `CREATE INDEX` takes it between brackets.
+    pub target: KeyTarget,
+}
+
+impl ColumnOf {
+    /// Returns the column's name; `None` for an expression.
+    pub fn column(&self) -> Option<&str> {
+        self.target.column()
+    }
 }
 
 /// One key of the order asked for.

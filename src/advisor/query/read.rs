@@ -10,7 +10,7 @@ use super::scope::{Meaning, Named, Names, Scope, Source, folded, resolve, schema
 use super::syntax::{Inside, assigned, item, limit, projected, window};
 use super::text::{Parsed, parse};
 use super::{Access, Block, Class, ColumnOf, Condition, Limit, Operand, SortKey, Write};
-use crate::catalog::Table;
+use crate::catalog::{KeyTarget, Table};
 
 /// What became of one statement's text.
 #[derive(Debug)]
@@ -288,7 +288,7 @@ impl<'n, 'a> Reader<'n, 'a> {
             && function.filter.is_none()
             && let Some(of) = self.column(argument)
         {
-            let column = of.column.clone();
+            let column = of.column().unwrap_or_default().to_owned();
             let access = of.access;
             let block = &mut self.blocks[block];
             block.aggregate = false;
@@ -370,6 +370,11 @@ impl<'n, 'a> Reader<'n, 'a> {
                     filters: Vec::new(),
                     columns: Default::default(),
                     whole_row: false,
+                    expressions: Vec::new(),
+                    containments: Vec::new(),
+                    alternatives: Vec::new(),
+                    constants: Vec::new(),
+                    nearest: None,
                 });
             }
         }
@@ -489,7 +494,7 @@ impl<'n, 'a> Reader<'n, 'a> {
     }
 
     fn column(&self, expr: &Expr) -> Option<ColumnOf> {
-        column(&self.scopes, expr).map(|(access, column)| ColumnOf { access, column })
+        column(&self.scopes, expr).map(|(access, column)| ColumnOf { access, target: KeyTarget::Column(column) })
     }
 }
 
@@ -616,13 +621,13 @@ mod tests {
     #[test]
     fn order_grouping_and_limit_are_noted() {
         let block = &blocks("select status as s, count(*) from prospects group by 1 order by s desc limit 10 offset 5")[0];
-        assert_eq!((block.grouping[0].column.as_str(), block.sort[0].descending, block.limit), ("status", true, Some(Limit::Rows(15))));
+        assert_eq!((block.grouping[0].column().unwrap(), block.sort[0].descending, block.limit), ("status", true, Some(Limit::Rows(15))));
         assert!(blocks("select * from prospects order by lower(email)")[0].sort_by_expression);
         let highest = &blocks("select max(created_at) from prospects where user_id = $1")[0];
         assert_eq!((highest.limit, highest.sort[0].descending, highest.aggregate), (Some(Limit::Rows(1)), true, false));
         assert!(blocks("select count(*) from prospects")[0].aggregate);
         let window = &blocks("select id, row_number() over (partition by user_id order by created_at) from prospects")[0];
-        assert_eq!(window.sort.iter().map(|key| key.of.column.as_str()).collect::<Vec<_>>(), ["user_id", "created_at"]);
+        assert_eq!(window.sort.iter().map(|key| key.of.column().unwrap()).collect::<Vec<_>>(), ["user_id", "created_at"]);
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn server(audit: &AuditDocument) -> String {
 
 fn source(source: &StatementSource) -> Option<Hidden> {
     match source {
-        StatementSource::Available { evicted: 0, .. } => None,
+        StatementSource::Available { evicted: 0, .. } | StatementSource::File { .. } => None,
         StatementSource::Available { evicted, .. } => {
             let what = counted(*evicted, "statement", "statements");
             Some(Hidden {

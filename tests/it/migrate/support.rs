@@ -53,7 +53,7 @@ pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 pub(super) fn column(name: &str) -> CandidateKey {
-    CandidateKey { target: KeyTarget::Column(name.into()), descending: false, nulls_first: false, opclass: None }
+    CandidateKey { target: KeyTarget::Column(name.into()), descending: false, nulls_first: false, opclass: None, collation: None }
 }
 
 pub(super) fn expression(text: &str) -> CandidateKey {
@@ -80,6 +80,10 @@ pub(super) fn proposal(name: &str, index: Candidate) -> Proposal {
         workload_cost: Diff { before: 10.0, after: 5.0 },
         statements: Vec::new(),
         write_cost: WriteCost::default(),
+        expected_ms: None,
+        build_ms: None,
+        existing: None,
+        statistics: Vec::new(),
         hot_loss: 0,
         supersedes: Vec::new(),
         confidence: Confidence::Medium,
