@@ -21,6 +21,7 @@ pub mod migration;
 pub mod pg;
 pub mod replay;
 pub mod report;
+pub(crate) mod sql;
 pub mod staging;
 pub mod stats;
 pub mod units;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::proposal::{Coverage, Skipped};
-use super::query::{Names, Query, Reading, fingerprint, read as read_statement};
+use super::query::{Names, Query, Reading, read as read_statement};
 use crate::catalog::{Oid, Relations, Snapshot, Statement};
+use crate::sql::fingerprint;
 
 /// Statements that could be read, and an account of those that could not.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ mod condition;
 mod read;
 mod scope;
 mod syntax;
-mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +13,6 @@ use crate::catalog::{KeyTarget, Oid};
 
 pub(crate) use read::{Reading, read};
 pub(crate) use scope::Names;
-pub(crate) use text::fingerprint;
 
 /// A statement of the workload, its weight, and its accesses to tables.
 #[derive(Debug, Clone, PartialEq)]

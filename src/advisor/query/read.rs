@@ -8,9 +8,9 @@ use sqlparser::ast::{
 use super::condition::{classify, column, conjuncts};
 use super::scope::{Meaning, Named, Names, Scope, Source, folded, resolve, schemas};
 use super::syntax::{Inside, assigned, item, limit, projected, window};
-use super::text::{Parsed, parse};
 use super::{Access, Block, Class, ColumnOf, Condition, Limit, Operand, SortKey, Write};
 use crate::catalog::{KeyTarget, Table};
+use crate::sql::{Parsed, parse};
 
 /// What became of one statement's text.
 #[derive(Debug)]

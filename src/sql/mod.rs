@@ -24,7 +24,7 @@ const UTILITY: &[&str] = &[
 const QUERY_WORDS: &[&str] = &["select", "with", "insert", "update", "delete", "values", "merge", "table"];
 
 /// What a text turned out to be.
-pub(super) enum Parsed {
+pub(crate) enum Parsed {
     /// A statement that reads or writes rows.
     Statement(Box<ast::Statement>),
     /// Nothing an index could serve.
@@ -34,7 +34,7 @@ pub(super) enum Parsed {
 }
 
 /// Parses one recorded text, repairing what normalisation made unparsable.
-pub(super) fn parse(text: &str) -> Parsed {
+pub(crate) fn parse(text: &str) -> Parsed {
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
         Err(reason) => return Parsed::Unreadable(reason),
