@@ -9,3 +9,4 @@ mod replay;
 mod rules;
 mod server;
 mod snapshot;
+mod twin;
