@@ -56,7 +56,7 @@ impl Audit {
     /// Judges a snapshot and asks for proposals.
     pub(super) fn of(snapshot: &Snapshot, budget: &Budget, first_version: Timestamp, options: Options) -> Self {
         let advice = advisor::advise_by_estimate(snapshot, budget);
-        let migrations = plan::write(&advice.proposals, first_version, options);
+        let migrations = plan::write(&advice.proposals, snapshot, first_version, options);
         Self { findings: findings::audit(snapshot), advice, migrations }
     }
 
@@ -113,7 +113,10 @@ pub(super) fn write_migrations(folder: &Path, migrations: &[Migration], layout: 
     let present = sql_files(folder)?;
     let mut written = Vec::new();
     for migration in migrations {
-        let known = present.iter().find(|(_, text)| text.contains(migration.statement.trim_end_matches(';'))).map(|(path, _)| path.clone());
+        let known = present
+            .iter()
+            .find(|(_, text)| migration.statements().iter().all(|statement| text.contains(statement)))
+            .map(|(path, _)| path.clone());
         let mut paths = Vec::new();
         if known.is_none() {
             for (name, content) in layout.files(migration) {

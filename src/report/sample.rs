@@ -12,7 +12,7 @@ use crate::advisor::{
 use crate::catalog::{Hidden, KeyTarget, QualifiedName, Server, Snapshot, StatementSource};
 use crate::diff::Diff;
 use crate::findings::{Evidence, Finding, Object, ObjectKind, Severity};
-use crate::migration::Migration;
+use crate::migration::{Layout, Migration, plan};
 use crate::replay::{Blocks, Health, LabelResult, Run, SeriesPoint, StatementPlan, ThresholdResult, Totals};
 use crate::stats::{Better, Calibration, Comparison, Design, Exact, Metric, Percentiles, Verdict};
 use crate::units::Bytes;
@@ -184,39 +184,12 @@ pub(crate) fn advice() -> Advice {
 }
 
 pub(crate) fn migrations() -> Vec<(Migration, Vec<String>)> {
-    let made = |version: i64, slug: &str, statement: &str, rollback: &str| {
-        let migration = Migration {
-            version,
-            slug: slug.into(),
-            statement: statement.into(),
-            rollback: rollback.into(),
-            up: format!("{statement}\n"),
-            check: String::new(),
-            down: format!("{rollback}\n"),
-            transactional: false,
-        };
-        (migration, vec![format!("V{version}__{slug}.sql"), format!("V{version}__{slug}.down.sql")])
+    let written = plan::write(&advice().proposals, &snapshot(), at("2026-11-20T09:00:00Z"), plan::Options::default());
+    let named = |migration: Migration| {
+        let files = Layout::Refinery.files(&migration).into_iter().map(|(name, _)| name).collect();
+        (migration, files)
     };
-    vec![
-        made(
-            20_261_120_090_000,
-            "create_leads_tenant_id_created_at_idx",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS leads_tenant_id_created_at_idx ON public.leads USING btree (tenant_id, created_at DESC);",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.leads_tenant_id_created_at_idx;",
-        ),
-        made(
-            20_261_120_090_001,
-            "create_contacts_lower_email_idx",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS contacts_lower_email_idx ON public.contacts USING btree (lower(email));",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.contacts_lower_email_idx;",
-        ),
-        made(
-            20_261_120_090_002,
-            "drop_orders_note_idx",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.orders_note_idx;",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_note_idx ON public.orders USING btree (note);",
-        ),
-    ]
+    written.into_iter().map(named).collect()
 }
 
 pub(crate) fn audit() -> AuditDocument {
