@@ -34,7 +34,7 @@ pub(super) async fn run(args: AuditArgs) -> Result<Exit, Failure> {
     let mut document = audit.document(&snapshot, args.layout);
     document.about.insert("min_gain".to_owned(), json!(args.min_gain));
     document.about.insert("max_width".to_owned(), json!(args.max_width));
-    print(&document, &audit.findings, args.format)?;
+    print(&document, args.format)?;
     if args.out.is_none() && !audit.migrations.is_empty() && args.format == AuditFormat::Table {
         output::notice("Write these migrations as files with: --out migrations");
     }
@@ -158,7 +158,7 @@ fn say_written(written: &[Written], folder: &Path, none: bool) {
     }
 }
 
-fn print(document: &AuditDocument, findings: &[Finding], format: AuditFormat) -> Result<(), Failure> {
+fn print(document: &AuditDocument, format: AuditFormat) -> Result<(), Failure> {
     output::result(&match format {
         AuditFormat::Table => terminal::audit(document, output::layout()),
         AuditFormat::Json => json_text::to_string_pretty(document),
@@ -168,7 +168,7 @@ fn print(document: &AuditDocument, findings: &[Finding], format: AuditFormat) ->
             page.audit = Some(document.clone());
             html::page(&page)
         }
-        AuditFormat::Sarif => json_text::to_string_pretty(&sarif::log(findings)),
+        AuditFormat::Sarif => json_text::to_string_pretty(&sarif::log(document)),
     })
 }
 
