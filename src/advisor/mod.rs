@@ -14,10 +14,12 @@ pub mod price_table;
 mod prices;
 pub mod proposal;
 pub mod query;
+pub mod repair;
 #[cfg(test)]
 mod sample;
 mod selection;
 mod size;
+pub mod values;
 pub mod workload;
 mod write_cost;
 
