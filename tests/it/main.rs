@@ -10,3 +10,4 @@ mod replay;
 mod rules;
 mod server;
 mod snapshot;
+mod twin;
