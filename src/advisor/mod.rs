@@ -7,17 +7,21 @@ mod advise;
 pub mod candidate;
 mod candidates;
 pub mod cost;
+mod definition;
 pub mod estimate;
+mod expression;
 mod facts;
 pub mod name;
 pub mod price_table;
 mod prices;
 pub mod proposal;
 pub mod query;
+pub mod repair;
 #[cfg(test)]
 mod sample;
 mod selection;
 mod size;
+pub mod values;
 pub mod workload;
 mod write_cost;
 
@@ -27,3 +31,4 @@ pub use cost::{Ask, Configuration, CostModel, NotPlannable, Plan, UsedIndex};
 pub use estimate::Estimate;
 pub use price_table::PriceTable;
 pub use proposal::{Action, Advice, Budget, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect, WriteCost};
+pub use size::Sizes;

@@ -96,6 +96,13 @@ pub(super) struct AuditArgs {
     /// Audit the demo's staging database on a throwaway server.
     #[arg(long, conflicts_with = "url")]
     pub demo: bool,
+    /// Another node of the same database, a standby most often: what it counted is counted too (may be repeated).
+    #[arg(long, value_name = "URL", conflicts_with = "demo")]
+    pub replica: Vec<String>,
+    /// Advise on the statements of this file instead of the recorded ones: .sql, with `-- query: NAME weight=N` before a
+    /// statement where wanted, or a replay workload (.yaml). May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub workload: Vec<PathBuf>,
     /// Audit only this schema (may be repeated).
     #[arg(long, value_name = "S")]
     pub schema: Vec<String>,
@@ -126,15 +133,42 @@ pub(super) struct AuditArgs {
     /// The least gain of a proposal, as a share of the workload's cost.
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = percentage)]
     pub min_gain: f64,
+    /// The most that writes may cost more for all new indexes together, as a share of the workload's cost.
+    #[arg(long, value_name = "SHARE", value_parser = percentage)]
+    pub max_write_overhead: Option<f64>,
+    #[command(flatten)]
+    pub advice: AdviceArgs,
     /// How to print the result.
     #[arg(long, value_enum, default_value = "table")]
     pub format: AuditFormat,
     /// Exit with 3 when a finding is at least this severe.
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub fail_on: Option<Severity>,
-    /// The folder of a PostgreSQL server's programs, for --demo.
+}
+
+/// Who prices plans, and how long may be searched.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AdviceArgs {
+    /// What prices plans; by default the twin, or the estimate where no PostgreSQL server's programs are installed.
+    #[arg(long, value_enum)]
+    pub model: Option<ModelChoice>,
+    /// How long to search for better indexes on the twin; the best found so far is the answer.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub time: Duration,
+    /// Plans made at the same time on the twin; the number of cores by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: Option<u8>,
+    /// The folder of a PostgreSQL server's programs, for the twin and for --demo.
     #[arg(long, value_name = "DIR", env = "PGLOAD_PG_BIN")]
     pub pg_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ModelChoice {
+    /// A local server with the database's schema and statistics and none of its data.
+    Twin,
+    /// Arithmetic on the statistics: needs no server, and is less sure.
+    Estimate,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,40 +1,41 @@
 //! `pgload audit`: snapshot in; findings, proposals and migration files out.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::args::{AuditArgs, AuditFormat, SizeLimit};
+use super::advice::{self, How};
+use super::args::{AuditArgs, AuditFormat, Connection, SizeLimit};
 use super::failure::{Exit, Failure};
-use super::{connection, demo, output, snapshot};
-use crate::advisor::{self, Advice, Budget};
-use crate::catalog::Snapshot;
+use super::{connection, demo, output, snapshot, workload};
+use crate::advisor::{Advice, Budget};
+use crate::catalog::{Oid, Snapshot, Table};
 use crate::findings::{self, Finding, Severity};
 use crate::migration::plan::{self, Options};
 use crate::migration::{Layout, Migration};
-use crate::pg::snapshot::Scope;
+use crate::pg::snapshot::{Scope, take_node};
 use crate::report::{self, AuditDocument, Report, html, json as json_text, markdown, sarif, terminal};
 use crate::units::Bytes;
 
 pub(super) async fn run(args: AuditArgs) -> Result<Exit, Failure> {
-    let scope = Scope { schemas: args.schema.clone(), tables: args.table.clone() };
-    let snapshot = match (&args.snapshot, args.demo) {
-        (Some(path), _) => scoped(snapshot::read(path)?, &scope)?,
-        (None, true) => demo::snapshot(args.pg_bin.as_deref()).await?,
-        (None, false) => snapshot::take(&connection::source(&args.connection)?, &scope).await?,
-    };
+    let snapshot = Arc::new(read(&args).await?);
     let options = Options { layout: args.layout, transactional: args.transactional };
     let first_version = args.timestamp.unwrap_or_else(Timestamp::now);
-    let audit = Audit::of(&snapshot, &budget(&args, &snapshot), first_version, options);
+    let audit = Audit::of(&snapshot, &budget(&args, &snapshot), &How::from(&args.advice), first_version, options).await?;
     if let Some(folder) = &args.out {
         let written = write_migrations(folder, &audit.migrations, args.layout)?;
         say_written(&written, folder, audit.migrations.is_empty());
     }
-    let mut document = audit.document(&snapshot, args.layout);
+    let mut document = audit.document(&snapshot, args.layout, args.out.as_deref());
     document.about.insert("min_gain".to_owned(), json!(args.min_gain));
     document.about.insert("max_width".to_owned(), json!(args.max_width));
-    print(&document, &audit.findings, args.format)?;
+    if !args.workload.is_empty() {
+        document.about.insert("workload".to_owned(), json!(args.workload));
+    }
+    print(&document, args.format)?;
     if args.out.is_none() && !audit.migrations.is_empty() && args.format == AuditFormat::Table {
         output::notice("Write these migrations as files with: --out migrations");
     }
@@ -43,6 +44,22 @@ pub(super) async fn run(args: AuditArgs) -> Result<Exit, Failure> {
         (Some(limit), Some(worst)) if worst >= limit => Exit::Findings,
         _ => Exit::Done,
     })
+}
+
+/// Reads what is to be audited: a file or a server, other nodes' counters, and the statements.
+async fn read(args: &AuditArgs) -> Result<Snapshot, Failure> {
+    let scope = Scope { schemas: args.schema.clone(), tables: args.table.clone() };
+    let mut snapshot = match (&args.snapshot, args.demo) {
+        (Some(path), _) => scoped(snapshot::read(path)?, &scope)?,
+        (None, true) => demo::snapshot(args.advice.pg_bin.as_deref()).await?,
+        (None, false) => snapshot::take(&connection::source(&args.connection)?, &scope).await?,
+    };
+    for url in &args.replica {
+        let replica = Connection { url: Some(url.clone()) };
+        snapshot.add_node(take_node(&connection::source(&replica)?).await?);
+    }
+    workload::replace(&mut snapshot, &args.workload)?;
+    Ok(snapshot)
 }
 
 /// What an audit says, before it is written anywhere.
@@ -54,16 +71,27 @@ pub(super) struct Audit {
 
 impl Audit {
     /// Judges a snapshot and asks for proposals.
-    pub(super) fn of(snapshot: &Snapshot, budget: &Budget, first_version: Timestamp, options: Options) -> Self {
-        let advice = advisor::advise_by_estimate(snapshot, budget);
-        let migrations = plan::write(&advice.proposals, first_version, options);
-        Self { findings: findings::audit(snapshot), advice, migrations }
+    pub(super) async fn of(
+        snapshot: &Arc<Snapshot>,
+        budget: &Budget,
+        how: &How,
+        first_version: Timestamp,
+        options: Options,
+    ) -> Result<Self, Failure> {
+        let advice = advice::advise(snapshot, budget, how).await?;
+        let migrations = plan::write(&advice.proposals, snapshot, first_version, options);
+        Ok(Self { findings: findings::audit(snapshot), advice, migrations })
     }
 
-    pub(super) fn document(&self, snapshot: &Snapshot, layout: Layout) -> AuditDocument {
+    /// Returns the document; `folder` is where the migrations were written, when they were.
+    pub(super) fn document(&self, snapshot: &Snapshot, layout: Layout, folder: Option<&Path>) -> AuditDocument {
         let named = |migration: &Migration| (migration.clone(), layout.files(migration).into_iter().map(|(name, _)| name).collect());
         let migrations: Vec<(Migration, Vec<String>)> = self.migrations.iter().map(named).collect();
-        report::audit_document(snapshot, &self.findings, &self.advice, &migrations)
+        let mut document = report::audit_document(snapshot, &self.findings, &self.advice, &migrations);
+        for (entry, migration) in document.migrations.iter_mut().zip(&self.migrations) {
+            entry.folder = folder.map(|folder| folder_of(folder, migration).display().to_string());
+        }
+        document
     }
 }
 
@@ -82,7 +110,7 @@ fn budget(args: &AuditArgs, snapshot: &Snapshot) -> Budget {
         indexes_per_table_max: args.max_indexes_per_table,
         width_max: usize::from(args.max_width),
         gain_min: args.min_gain,
-        write_overhead_max: None,
+        write_overhead_max: args.max_write_overhead,
     }
 }
 
@@ -92,30 +120,68 @@ fn scoped(mut snapshot: Snapshot, scope: &Scope) -> Result<Snapshot, Failure> {
     let wants_table = |schema: &str, name: &str| {
         scope.tables.is_empty() || scope.tables.iter().any(|wanted| wanted == name || *wanted == format!("{schema}.{name}"))
     };
-    snapshot.tables.retain(|table| wants_schema(&table.name.schema) && wants_table(&table.name.schema, &table.name.name));
+    let wanted = |table: &&Table| wants_schema(&table.name.schema) && wants_table(&table.name.schema, &table.name.name);
+    let mut kept: HashSet<Oid> = snapshot.tables.iter().filter(wanted).map(|table| table.oid).collect();
+    // A partitioned table comes with its partitions, wherever they are: an index on it is built on each.
+    loop {
+        let below = partitions_of(&snapshot, &kept);
+        if below.is_empty() {
+            break;
+        }
+        kept.extend(below);
+    }
+    snapshot.tables.retain(|table| kept.contains(&table.oid));
     if snapshot.tables.is_empty() && !(scope.schemas.is_empty() && scope.tables.is_empty()) {
         return Err(Failure::usage("find the schemas and tables that were asked for in the snapshot"));
     }
-    let kept: std::collections::HashSet<_> = snapshot.tables.iter().map(|table| table.oid).collect();
+    // Views, functions and types stay whole: a table that was asked for may need any of them.
     snapshot.indexes.retain(|index| kept.contains(&index.table));
     snapshot.constraints.retain(|constraint| kept.contains(&constraint.table));
+    snapshot.extended_statistics.retain(|statistics| kept.contains(&statistics.table));
+    snapshot.policies.retain(|policy| kept.contains(&policy.table));
     Ok(snapshot)
+}
+
+fn partitions_of(snapshot: &Snapshot, kept: &HashSet<Oid>) -> Vec<Oid> {
+    let below =
+        |table: &&Table| table.is_partition && !kept.contains(&table.oid) && table.parent.is_some_and(|parent| kept.contains(&parent));
+    snapshot.tables.iter().filter(below).map(|table| table.oid).collect()
+}
+
+/// Returns the folder a migration belongs into: a drop's is beside that of the others, so that no run applies both.
+fn folder_of(folder: &Path, migration: &Migration) -> PathBuf {
+    if !plan::is_drop(migration) {
+        return folder.to_owned();
+    }
+    // `.` and `..` have no name of their own to add to.
+    let named = if folder.file_name().is_some() { folder.to_owned() } else { folder.canonicalize().unwrap_or_else(|_| folder.to_owned()) };
+    let name = named.file_name().map_or_else(|| "migrations".into(), |name| name.to_string_lossy().into_owned());
+    named.with_file_name(format!("{name}-drops"))
 }
 
 /// What became of each migration: its files, and whether they were there already.
 pub(super) struct Written {
     pub paths: Vec<PathBuf>,
     pub known: Option<PathBuf>,
+    /// Whether it drops an index.
+    pub drop: bool,
 }
 
-/// Writes migrations into a folder; a proposal whose statement stands in a file there is not written again.
+/// Writes migrations into a folder, drops into the one beside it; a proposal whose statements stand in a file there is not
+/// written again.
 pub(super) fn write_migrations(folder: &Path, migrations: &[Migration], layout: Layout) -> Result<Vec<Written>, Failure> {
-    let present = sql_files(folder)?;
+    let mut present = sql_files(folder)?;
+    if let Some(drop) = migrations.iter().find(|migration| plan::is_drop(migration)) {
+        present.extend(sql_files(&folder_of(folder, drop))?);
+    }
+    let stands_in = |text: &str, migration: &Migration| migration.statements().iter().all(|statement| text.contains(statement));
     let mut written = Vec::new();
     for migration in migrations {
-        let known = present.iter().find(|(_, text)| text.contains(migration.statement.trim_end_matches(';'))).map(|(path, _)| path.clone());
+        let ups = present.iter().filter(|(path, _)| !path.to_string_lossy().ends_with(".down.sql"));
+        let known = ups.into_iter().find(|(_, text)| stands_in(text, migration)).map(|(path, _)| path.clone());
         let mut paths = Vec::new();
         if known.is_none() {
+            let folder = folder_of(folder, migration);
             for (name, content) in layout.files(migration) {
                 let path = folder.join(name);
                 if path.exists() {
@@ -125,7 +191,7 @@ pub(super) fn write_migrations(folder: &Path, migrations: &[Migration], layout: 
                 paths.push(path);
             }
         }
-        written.push(Written { paths, known });
+        written.push(Written { paths, known, drop: plan::is_drop(migration) });
     }
     Ok(written)
 }
@@ -150,12 +216,19 @@ fn say_written(written: &[Written], folder: &Path, none: bool) {
             None => entry.paths.iter().for_each(|path| output::notice(&format!("Wrote {}", path.display()))),
         }
     }
-    if written.iter().any(|entry| entry.known.is_none()) {
+    let new = |drop: bool| written.iter().any(|entry| entry.known.is_none() && entry.drop == drop);
+    if new(true) {
+        output::notice(&format!(
+            "Drops are kept apart: once the new indexes have proved themselves, move their files, down files too, into {}.",
+            folder.display()
+        ));
+    }
+    if new(false) {
         output::notice(&format!("Review them, then apply with: pgload migrate up --dir {}", folder.display()));
     }
 }
 
-fn print(document: &AuditDocument, findings: &[Finding], format: AuditFormat) -> Result<(), Failure> {
+fn print(document: &AuditDocument, format: AuditFormat) -> Result<(), Failure> {
     output::result(&match format {
         AuditFormat::Table => terminal::audit(document, output::layout()),
         AuditFormat::Json => json_text::to_string_pretty(document),
@@ -165,7 +238,7 @@ fn print(document: &AuditDocument, findings: &[Finding], format: AuditFormat) ->
             page.audit = Some(document.clone());
             html::page(&page)
         }
-        AuditFormat::Sarif => json_text::to_string_pretty(&sarif::log(findings)),
+        AuditFormat::Sarif => json_text::to_string_pretty(&sarif::log(document)),
     })
 }
 

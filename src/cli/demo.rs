@@ -1,11 +1,13 @@
 //! `pgload demo`: the whole loop on a throwaway server, and the report of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::advice::How;
 use super::args::{DemoArgs, Size};
 use super::audit::{Audit, counts, default_budget, write_migrations};
 use super::failure::{Exit, Failure};
@@ -28,6 +30,9 @@ use crate::staging as product;
 /// The throwaway database's name.
 const DATABASE: &str = "sales_staging";
 const SEED: u64 = 42;
+
+/// How long the audit may search; its handful of statements needs a few seconds.
+const SEARCH: Duration = Duration::from_secs(60);
 
 /// Calls of one workload that may be in flight at once.
 const IN_FLIGHT: usize = 16;
@@ -117,9 +122,10 @@ async fn loop_once(args: &DemoArgs, stop: &Stop) -> Result<Exit, Failure> {
     let workloads = product::WORKLOADS.iter().map(|(name, text)| Workload::parse(text, name)).collect::<Result<Vec<_>, _>>()?;
 
     let stage = Stage::start(args.pg_bin.as_deref(), &migrations, args.size, &workloads, lengths, stop).await?;
-    let snapshot = stage.snapshot().await?;
-    output::write(&folder.join("snapshot.json"), json_text::to_string_pretty(&snapshot))?;
-    let audit = Audit::of(&snapshot, &default_budget(), Timestamp::now(), Options::default());
+    let snapshot = Arc::new(stage.snapshot().await?);
+    output::write(&folder.join("snapshot.json"), json_text::to_string_pretty(&*snapshot))?;
+    let how = How { model: None, pg_bin: args.pg_bin.clone(), jobs: None, time: SEARCH };
+    let audit = Audit::of(&snapshot, &default_budget(), &how, Timestamp::now(), Options::default()).await?;
     write_migrations(&migrations, &audit.migrations, Layout::default())?;
     output::notice(&format!(
         "Audit: {}; {} indexes proposed, {} refused.",
@@ -129,7 +135,7 @@ async fn loop_once(args: &DemoArgs, stop: &Stop) -> Result<Exit, Failure> {
     ));
 
     let mut page = Report::new("pgload demo: the same traffic before and after the migration");
-    page.audit = Some(audit.document(&snapshot, Layout::default()));
+    page.audit = Some(audit.document(&snapshot, Layout::default(), Some(&migrations)));
     output::write(&folder.join("audit.json"), json_text::to_string_pretty(&page.audit))?;
     let drive = Drive { stage: &stage, folder: &folder, lengths, stop };
     let samples = drive.side("before", &workloads, None, &mut page).await?;

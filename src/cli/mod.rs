@@ -1,5 +1,6 @@
 //! The edge: arguments in, text and exit codes out. The only module that prints, reads the environment or user files.
 
+mod advice;
 mod args;
 mod audit;
 mod config;
@@ -16,6 +17,7 @@ mod report;
 mod runs;
 mod snapshot;
 mod staging;
+mod workload;
 
 use std::process::ExitCode;
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Migration;
 use super::evidence::comment;
+use super::{Migration, Step};
 
 /// The tool whose naming a migration's files follow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +37,15 @@ impl Layout {
         }
     }
 
-    /// Returns how many versions one migration takes: two where the check has to be a file of its own.
+    /// Returns how many versions the migration takes: more than one where its steps have to be files of their own.
     ///
     /// sqlx sends a file as one message and older supabase as one pipeline; in both, a concurrent build works only when
     /// it is the file's sole statement.
-    pub fn versions_each(self, transactional: bool) -> i64 {
-        if !transactional && matches!(self, Self::Supabase | Self::Sqlx) { 2 } else { 1 }
+    pub fn versions(self, migration: &Migration) -> i64 {
+        match self {
+            Self::Supabase | Self::Sqlx => files_of(&migration.steps).len().max(files_of(&migration.down_steps).len()).max(1) as i64,
+            Self::Refinery | Self::Flyway | Self::Plain => 1,
+        }
     }
 
     /// Returns the files of a migration as names relative to the tool's folder, with `/`, and contents.
@@ -64,45 +67,76 @@ impl Layout {
             Self::Supabase => {
                 // Its pattern is `<digits>_<anything>.sql`, which a .down.sql beside the migration would match and be run
                 // as one. It does not look into folders.
-                let mut files = vec![(format!("{version}_{slug}.sql"), alone(migration))];
-                files.extend(check_of(migration).map(|check| (format!("{}_check_{slug}.sql", version + 1), check)));
+                let mut files: Vec<(String, String)> = apart(migration, up, &migration.steps)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, part)| (format!("{}_{}.sql", version + at as i64, part.name), part.text))
+                    .collect();
                 files.push((format!("rollback/{version}_{slug}.sql"), down.clone()));
                 files
             }
-            Self::Sqlx => {
-                let mut files = vec![(format!("{version}_{slug}.up.sql"), sqlx(migration, alone(migration)))];
-                files.push((format!("{version}_{slug}.down.sql"), sqlx(migration, down.clone())));
-                if let Some(check) = check_of(migration) {
-                    files.push((format!("{}_check_{slug}.up.sql", version + 1), check));
-                    files.push((
-                        format!("{}_check_{slug}.down.sql", version + 1),
-                        format!("{}\nSELECT 1;\n", comment("A check has nothing to undo.")),
-                    ));
-                }
-                files
-            }
+            Self::Sqlx => sqlx(migration),
         }
     }
 }
 
-/// The up file without its check, for tools that want a concurrent build alone.
-fn alone(migration: &Migration) -> String {
-    match migration.up.strip_suffix(&migration.check) {
-        Some(rest) if check_of(migration).is_some() => rest.replace("so the block below raises", "so the next migration raises"),
-        _ => migration.up.clone(),
+/// A stretch of a migration that is a file of its own.
+struct Part {
+    name: String,
+    text: String,
+    alone: bool,
+}
+
+/// Groups steps into files: one for each step that has to be alone, one for each run of others between those.
+fn files_of(steps: &[Step]) -> Vec<&[Step]> {
+    steps.chunk_by(|one, other| !one.alone && !other.alone).collect()
+}
+
+/// Returns the files of one way of a migration, its header with the first.
+fn apart(migration: &Migration, whole: &str, steps: &[Step]) -> Vec<Part> {
+    let groups = files_of(steps);
+    if groups.len() < 2 {
+        return vec![Part { name: migration.slug.clone(), text: whole.to_owned(), alone: steps.iter().any(|step| step.alone) }];
     }
+    let head: String = whole.lines().take_while(|line| line.starts_with("--")).map(|line| format!("{line}\n")).collect();
+    let head = head
+        .replace("the block below raises", "a later migration raises")
+        .replace("the blocks below raise", "this and the last migration raise");
+    let part = |(at, group): (usize, &&[Step])| {
+        let word = group.first().map_or("", |step| step.word.as_str());
+        let name = if word.is_empty() { migration.slug.clone() } else { format!("{word}_{}", migration.slug) };
+        let title = if at == 0 {
+            head.clone()
+        } else {
+            format!("{}\n", comment(&format!("Goes on with {} {}.", migration.version, migration.slug)))
+        };
+        let body: Vec<&str> = group.iter().map(|step| step.text.as_str()).collect();
+        Part { name, text: format!("{title}\n{}", body.join("\n")), alone: group.iter().any(|step| step.alone) }
+    };
+    groups.iter().enumerate().map(part).collect()
 }
 
-/// The check as a file of its own, where it has to be one.
-fn check_of(migration: &Migration) -> Option<String> {
-    let apart = !migration.transactional && !migration.check.is_empty();
-    let title = comment(&format!("Holds {} {} to its word: the index is there, valid and defined so.", migration.version, migration.slug));
-    apart.then(|| format!("{title}\n{}", migration.check))
+/// sqlx wants a way back beside each way up, and takes back the latest first: the last part of the way back lies with the first version.
+fn sqlx(migration: &Migration) -> Vec<(String, String)> {
+    let ups = apart(migration, &migration.up, &migration.steps);
+    let downs = apart(migration, &migration.down, &migration.down_steps);
+    let count = ups.len().max(downs.len());
+    let nothing = |why: &str| format!("{}\nSELECT 1;\n", comment(why));
+    let mut files = Vec::with_capacity(2 * count);
+    for at in 0..count {
+        let version = migration.version + at as i64;
+        let back = (at < downs.len()).then(|| &downs[downs.len() - 1 - at]);
+        let name = ups.get(at).map_or_else(|| format!("rest_{}", migration.slug), |part| part.name.clone());
+        let up = ups.get(at).map_or_else(|| nothing("Only the way back has this step."), marked);
+        files.push((format!("{version}_{name}.up.sql"), up));
+        files.push((format!("{version}_{name}.down.sql"), back.map_or_else(|| nothing("This step has nothing to undo."), marked)));
+    }
+    files
 }
 
-fn sqlx(migration: &Migration, text: String) -> String {
+fn marked(part: &Part) -> String {
     // sqlx looks for these very words at the file's first byte.
-    if migration.transactional { text } else { format!("-- no-transaction\n{text}") }
+    if part.alone { format!("-- no-transaction\n{}", part.text) } else { part.text.clone() }
 }
 
 fn flyway_conf(transactional: bool) -> String {
@@ -123,8 +157,7 @@ fn flyway_note(transactional: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::migration;
-    use super::super::file::tests::proposal;
+    use super::super::file::tests::{drop, migration, migration_in, proposal};
     use super::super::statements::{needs_no_transaction, split};
     use super::*;
 
@@ -160,14 +193,27 @@ mod tests {
 
     #[test]
     fn a_concurrent_build_is_alone_where_the_tool_sends_files_whole() {
-        for layout in [Layout::Sqlx, Layout::Supabase] {
-            for (name, text) in layout.files(&migration(&proposal(), 1, false)) {
+        let (snapshot, dropped) = drop();
+        let made = [migration(&proposal(), 1, false), migration_in(&snapshot, &dropped, 1, false)];
+        for (layout, made) in [Layout::Sqlx, Layout::Supabase].into_iter().flat_map(|layout| made.iter().map(move |made| (layout, made))) {
+            // A person runs what lies under rollback/, with psql.
+            for (name, text) in layout.files(made).into_iter().filter(|(name, _)| !name.starts_with("rollback/")) {
                 let statements = split(&text);
                 if statements.iter().any(|statement| needs_no_transaction(statement)) {
                     assert_eq!(statements.len(), 1, "{name}: {text}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn sqlx_takes_the_steps_of_a_drop_back_in_the_reverse_order() {
+        let (snapshot, dropped) = drop();
+        let files = Layout::Sqlx.files(&migration_in(&snapshot, &dropped, 7, false));
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["7_prepare_drop_idx.up.sql", "7_prepare_drop_idx.down.sql", "8_drop_idx.up.sql", "8_drop_idx.down.sql"]);
+        assert!(files[0].1.contains("CREATE STATISTICS") && files[2].1.contains("DROP INDEX CONCURRENTLY"));
+        assert!(files[3].1.contains("CREATE INDEX CONCURRENTLY") && files[1].1.contains("DROP STATISTICS"), "{files:?}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Layout, Migration, file};
+use super::file::Writer;
+use super::{Layout, Migration};
 use crate::advisor::{Action, Proposal};
+use crate::catalog::Snapshot;
 
 /// How migrations are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,21 +16,29 @@ pub struct Options {
     pub transactional: bool,
 }
 
-/// Returns one migration a proposal, creates before drops, with versions that count up by seconds from `first_version`.
+/// Returns one migration a proposal, drops last, with versions that count up by seconds from `first_version`.
 ///
-/// The same proposals, timestamp and options give the same text. A layout whose checks are files of their own takes two
-/// seconds a migration.
-pub fn write(proposals: &[Proposal], first_version: Timestamp, options: Options) -> Vec<Migration> {
+/// The snapshot knows the partitions of a partitioned table and the definition of an index to drop. The same proposals,
+/// snapshot, timestamp and options give the same text. A layout that needs several files for a migration takes a second for each.
+/// A drop belongs into another folder than the creates ([`is_drop`]): it is a decision of its own, and a later one.
+pub fn write(proposals: &[Proposal], snapshot: &Snapshot, first_version: Timestamp, options: Options) -> Vec<Migration> {
     // An index is dropped only after the one that replaces it was built.
     let (drops, builds): (Vec<&Proposal>, Vec<&Proposal>) = proposals.iter().partition(|proposal| proposal.action == Action::Drop);
-    let step = options.layout.versions_each(options.transactional);
+    let mut writer = Writer::new(snapshot, proposals, options.transactional);
     let mut at = first_version;
     let mut migrations = Vec::with_capacity(proposals.len());
     for proposal in builds.into_iter().chain(drops) {
-        migrations.push(file::migration(proposal, version(at), options.transactional));
-        at = at.checked_add(SignedDuration::from_secs(step)).unwrap_or(Timestamp::MAX);
+        let migration = writer.migration(proposal, version(at));
+        let seconds = options.layout.versions(&migration);
+        at = at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+        migrations.push(migration);
     }
     migrations
+}
+
+/// Returns whether the migration drops an index, and so must never lie in one folder with the creates unread.
+pub fn is_drop(migration: &Migration) -> bool {
+    migration.action == Action::Drop
 }
 
 /// Returns a time as the number its digits make in UTC: `20261123094500`.
@@ -38,7 +48,7 @@ pub fn version(at: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::tests::proposal;
+    use super::super::file::tests::{proposal, snapshot};
     use super::*;
 
     fn start() -> Timestamp {
@@ -47,7 +57,7 @@ mod tests {
 
     #[test]
     fn versions_count_seconds_as_a_clock_does() {
-        let migrations = write(&[proposal(), proposal(), proposal()], start(), Options::default());
+        let migrations = write(&[proposal(), proposal(), proposal()], &snapshot(), start(), Options::default());
         let versions: Vec<i64> = migrations.iter().map(|migration| migration.version).collect();
         assert_eq!(versions, [20_261_123_235_958, 20_261_123_235_959, 20_261_124_000_000]);
     }
@@ -55,7 +65,7 @@ mod tests {
     #[test]
     fn checks_in_files_of_their_own_take_a_version() {
         let options = Options { layout: Layout::Sqlx, transactional: false };
-        let names: Vec<String> = write(&[proposal(), proposal()], start(), options)
+        let names: Vec<String> = write(&[proposal(), proposal()], &snapshot(), start(), options)
             .iter()
             .flat_map(|migration| options.layout.files(migration))
             .map(|(name, _)| name)
@@ -71,17 +81,20 @@ mod tests {
     #[test]
     fn drops_come_after_builds() {
         let drop = Proposal { action: Action::Drop, name: "old".into(), ..proposal() };
-        let migrations = write(&[drop, proposal()], start(), Options::default());
+        let migrations = write(&[drop, proposal()], &snapshot(), start(), Options::default());
         assert_eq!(migrations.iter().map(|m| m.slug.as_str()).collect::<Vec<_>>(), ["create_idx_prospects_user_id_created_at", "drop_old"]);
     }
 
     #[test]
     fn nothing_proposed_is_nothing_written() {
-        assert_eq!(write(&[], start(), Options::default()), []);
+        assert_eq!(write(&[], &snapshot(), start(), Options::default()), []);
     }
 
     #[test]
     fn the_same_input_gives_the_same_text() {
-        assert_eq!(write(&[proposal()], start(), Options::default()), write(&[proposal()], start(), Options::default()));
+        assert_eq!(
+            write(&[proposal()], &snapshot(), start(), Options::default()),
+            write(&[proposal()], &snapshot(), start(), Options::default())
+        );
     }
 }

@@ -33,12 +33,14 @@ pub struct Options {
     pub parent: PathBuf,
     /// Settings beyond pgload's own, as `(name, value)`.
     pub settings: Vec<(String, String)>,
+    /// Arguments of `initdb` beyond pgload's own.
+    pub initdb: Vec<String>,
 }
 
 impl Options {
     /// Asks for a server of these programs under `/tmp` with the defaults.
     pub fn new(binaries: Binaries) -> Self {
-        Self { binaries, parent: PathBuf::from("/tmp"), settings: Vec::new() }
+        Self { binaries, parent: PathBuf::from("/tmp"), settings: Vec::new(), initdb: Vec::new() }
     }
 
     /// Adds a server setting.
@@ -145,6 +147,11 @@ impl Cluster {
         &self.folder
     }
 
+    /// Returns the folder of the server's files.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Returns the loopback port.
     pub fn port(&self) -> u16 {
         self.port
@@ -249,6 +256,7 @@ fn initialise(options: &Options, folder: &Path, account: Account) -> Result<Stri
     initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&password_file);
     initdb.args(["--no-sync", "--no-instructions", "--auth-local=trust", "--auth-host=scram-sha-256"]);
     initdb.args(["--encoding=UTF8", "--no-locale", "--username", SUPERUSER]);
+    initdb.args(&options.initdb);
     succeed(initdb, "initdb")?;
     let _ = fs::remove_file(&password_file);
 

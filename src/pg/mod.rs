@@ -15,6 +15,7 @@ pub mod snapshot;
 pub mod source;
 pub mod target;
 pub mod tls;
+pub mod twin;
 
 pub use cluster::Cluster;
 pub use connect::{Canceller, ConnectError, connect};

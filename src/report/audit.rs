@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::SCHEMA_VERSION;
+use crate::advisor::proposal::NewStatistics;
 use crate::advisor::{Action, Advice, Confidence, Coverage, Proposal, Refused, StatementEffect, WriteCost};
-use crate::catalog::name::quoted;
-use crate::catalog::{Hidden, KeyTarget, Snapshot, StatementSource};
+use crate::catalog::{Hidden, KeyTarget, Oid, Snapshot, StatementSource};
 use crate::diff::Diff;
 use crate::findings::Finding;
 use crate::migration::Migration;
@@ -24,6 +24,12 @@ pub struct AuditDocument {
     pub tool: Tool,
     /// Facts of the audit: when the snapshot was taken, the age of the statistics, settings; never a password.
     pub about: BTreeMap<String, Value>,
+    /// What priced the plans: `statistics twin on PostgreSQL 15.18`, `arithmetic on pg_stats`.
+    #[serde(default)]
+    pub model: String,
+    /// What the model could not take into account, as sentences.
+    #[serde(default)]
+    pub caveats: Vec<String>,
     /// The audited server.
     pub server: ServerEntry,
     /// Where the statements came from, or why there are none.
@@ -67,6 +73,9 @@ pub struct ServerEntry {
 /// A server whose usage counters were read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
+    /// Host and port of a node given with `--replica`; `None` for the audited server.
+    #[serde(default)]
+    pub name: Option<String>,
     /// `primary` or `standby`.
     pub role: String,
     /// When its statistics were last reset.
@@ -114,6 +123,19 @@ pub struct ProposalEntry {
     pub confidence: Confidence,
     /// What speaks against it.
     pub risks: Vec<String>,
+    /// The whole workload's execution time over the recorded period in milliseconds: measured before, expected after if
+    /// time goes with cost; `None` when no time was recorded.
+    #[serde(default)]
+    pub expected_ms: Option<Diff<f64>>,
+    /// How long the build is expected to take, in milliseconds, by a rough rate; `None` for a drop.
+    #[serde(default)]
+    pub build_ms: Option<f64>,
+    /// Statistics created with it.
+    #[serde(default)]
+    pub statistics: Vec<NewStatistics>,
+    /// The oid of the index to drop or rebuild; `None` for a new one.
+    #[serde(default)]
+    pub existing: Option<Oid>,
 }
 
 /// One key of a proposed index.
@@ -128,6 +150,9 @@ pub struct KeyEntry {
     pub nulls: String,
     /// The operator class when it is not the type's default.
     pub opclass: Option<String>,
+    /// The collation when it is not the column's own.
+    #[serde(default)]
+    pub collation: Option<String>,
 }
 
 /// A migration as a reader of the document finds it on disk.
@@ -143,6 +168,23 @@ pub struct MigrationEntry {
     pub down_file: Option<String>,
     /// Whether it may run inside a transaction.
     pub transactional: bool,
+    /// What it does to the index.
+    #[serde(default = "create")]
+    pub action: Action,
+    /// The index's schema.
+    #[serde(default)]
+    pub schema: String,
+    /// The index.
+    #[serde(default)]
+    pub index: String,
+    /// The folder its files were written into; `None` when nothing was written.
+    #[serde(default)]
+    pub folder: Option<String>,
+}
+
+/// Reports written before drops had files of their own held creates.
+fn create() -> Action {
+    Action::Create
 }
 
 /// Assembles the audit document.
@@ -157,16 +199,24 @@ pub fn audit_document(
 ) -> AuditDocument {
     let server = &snapshot.server;
     let role = if server.in_recovery { "standby" } else { "primary" };
-    let node = Node { role: role.to_owned(), stats_reset_at: server.stats_reset_at, started_at: server.started_at };
+    let node = Node { name: None, role: role.to_owned(), stats_reset_at: server.stats_reset_at, started_at: server.started_at };
+    let others = snapshot.nodes.iter().map(|node| Node {
+        name: Some(node.name.clone()),
+        role: if node.in_recovery { "standby" } else { "primary" }.to_owned(),
+        stats_reset_at: node.stats_reset_at,
+        started_at: node.started_at,
+    });
     AuditDocument {
         schema_version: SCHEMA_VERSION,
         tool: Tool { name: "pgload".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         about: about(snapshot),
+        model: advice.model.clone(),
+        caveats: advice.caveats.clone(),
         server: ServerEntry {
             version_num: server.version_num,
             database: server.database.clone(),
             stats_reset_at: server.stats_reset_at,
-            nodes: vec![node],
+            nodes: std::iter::once(node).chain(others).collect(),
         },
         statement_source: snapshot.statement_source.clone(),
         coverage: advice.coverage.clone(),
@@ -192,30 +242,14 @@ fn about(snapshot: &Snapshot) -> BTreeMap<String, Value> {
     about
 }
 
-/// Finds the migration whose statement names the proposal's index and does to it what the proposal says.
-///
-/// By name and not by place: a layout or a flag may leave proposals without a file.
+/// Finds the migration that does what the proposal says; a flag may leave proposals without one.
 fn migration_of<'a>(proposal: &Proposal, migrations: &'a [(Migration, Vec<String>)]) -> Option<&'a Migration> {
-    let name = quoted(&proposal.name);
-    let verb = match proposal.action {
-        Action::Create => "CREATE",
-        Action::Drop => "DROP",
-        Action::Reindex => "REINDEX",
+    let of_proposal = |migration: &&Migration| {
+        migration.action == proposal.action
+            && migration.index.name == proposal.name
+            && migration.index.schema == proposal.index.table_name.schema
     };
-    let statements = migrations.iter().map(|(migration, _)| migration);
-    statements
-        .filter(|migration| migration.statement.trim_start().get(..verb.len()).is_some_and(|word| word.eq_ignore_ascii_case(verb)))
-        .find(|migration| names(&migration.statement, &name))
-}
-
-/// Returns whether the statement holds the identifier as a whole word.
-fn names(statement: &str, identifier: &str) -> bool {
-    let part_of_word = |c: char| c.is_alphanumeric() || c == '_' || c == '"' || c == '$';
-    statement.match_indices(identifier).any(|(start, _)| {
-        let before = statement[..start].chars().next_back();
-        let after = statement[start + identifier.len()..].chars().next();
-        !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
-    })
+    migrations.iter().map(|(migration, _)| migration).find(of_proposal)
 }
 
 fn proposal_entry(proposal: &Proposal, migration: Option<&Migration>) -> ProposalEntry {
@@ -225,6 +259,7 @@ fn proposal_entry(proposal: &Proposal, migration: Option<&Migration>) -> Proposa
         direction: if key.descending { "desc" } else { "asc" }.to_owned(),
         nulls: if key.nulls_first { "first" } else { "last" }.to_owned(),
         opclass: key.opclass.clone(),
+        collation: key.collation.clone(),
     });
     ProposalEntry {
         action: proposal.action,
@@ -236,6 +271,7 @@ fn proposal_entry(proposal: &Proposal, migration: Option<&Migration>) -> Proposa
         include: index.included.clone(),
         predicate: index.predicate.clone(),
         sql: migration.map(|migration| migration.statement.clone()),
+        // A rebuild has nothing to undo, which is not the same as not knowing how.
         rollback_sql: migration.map(|migration| migration.rollback.clone()),
         size_bytes: proposal.size_bytes,
         workload_cost: proposal.workload_cost,
@@ -245,6 +281,10 @@ fn proposal_entry(proposal: &Proposal, migration: Option<&Migration>) -> Proposa
         supersedes: proposal.supersedes.clone(),
         confidence: proposal.confidence,
         risks: proposal.risks.clone(),
+        expected_ms: proposal.expected_ms,
+        build_ms: proposal.build_ms,
+        statistics: proposal.statistics.clone(),
+        existing: proposal.existing,
     }
 }
 
@@ -255,6 +295,10 @@ fn migration_entry(migration: &Migration, files: &[String]) -> MigrationEntry {
         file: files.first().cloned(),
         down_file: files.get(1).cloned(),
         transactional: migration.transactional,
+        action: migration.action,
+        schema: migration.index.schema.clone(),
+        index: migration.index.name.clone(),
+        folder: None,
     }
 }
 
@@ -274,6 +318,8 @@ mod tests {
             "schema_version",
             "tool",
             "about",
+            "model",
+            "caveats",
             "server",
             "coverage",
             "findings",
@@ -286,13 +332,17 @@ mod tests {
             assert!(document.get(key).is_some(), "document lacks {key}");
         }
         assert_eq!(document["schema_version"], 1);
+        assert_eq!(document["server"]["nodes"][1]["name"], "replica-1:5432");
         assert_eq!(keys(&document["server"]), ["version_num", "database", "stats_reset_at", "nodes"]);
         assert_eq!(keys(&document["coverage"]), ["statements", "usable", "exec_time_share", "skipped"]);
         assert_eq!(keys(&document["coverage"]["skipped"][0]), ["query_id", "query", "reason", "exec_time_share"]);
         assert_eq!(keys(&document["findings"][0]), ["rule", "severity", "object", "message", "evidence", "help"]);
         assert_eq!(keys(&document["findings"][0]["object"]), ["kind", "schema", "table", "name"]);
         assert_eq!(keys(&document["refused"][0]), ["candidate", "reason"]);
-        assert_eq!(keys(&document["migrations"][0]), ["version", "slug", "file", "down_file", "transactional"]);
+        assert_eq!(
+            keys(&document["migrations"][0]),
+            ["version", "slug", "file", "down_file", "transactional", "action", "schema", "index", "folder"]
+        );
     }
 
     #[test]
@@ -303,10 +353,11 @@ mod tests {
         assert_eq!(keys(proposal), [
             "action", "name", "schema", "table", "method", "keys", "include", "predicate", "sql", "rollback_sql", "size_bytes",
             "workload_cost", "statements", "write_cost", "hot_loss", "supersedes", "confidence", "risks",
+            "expected_ms", "build_ms", "statistics", "existing",
         ]);
-        assert_eq!(keys(&proposal["keys"][0]), ["column", "direction", "nulls", "opclass"]);
+        assert_eq!(keys(&proposal["keys"][0]), ["column", "direction", "nulls", "opclass", "collation"]);
         assert_eq!(keys(&document["proposals"][1]["keys"][0])[0], "expression");
-        assert_eq!(keys(&proposal["statements"][0]), ["query_id", "query", "calls", "cost"]);
+        assert_eq!(keys(&proposal["statements"][0]), ["query_id", "query", "calls", "cost", "ms"]);
         assert_eq!(keys(&proposal["workload_cost"]), ["before", "after"]);
         assert_eq!(proposal["action"], "create");
     }
@@ -320,14 +371,6 @@ mod tests {
             let sql = proposal.sql.as_ref().expect("each sample proposal has a migration");
             assert!(sql.contains(&proposal.name), "{sql} does not name {}", proposal.name);
         }
-    }
-
-    #[test]
-    fn a_name_that_begins_another_is_not_taken_for_it() {
-        assert!(names("DROP INDEX CONCURRENTLY IF EXISTS public.a_idx;", "a_idx"));
-        assert!(!names("DROP INDEX CONCURRENTLY IF EXISTS public.a_idx2;", "a_idx"));
-        assert!(!names("DROP INDEX public.\"a_idx\";", "a_idx"));
-        assert!(names("DROP INDEX public.\"A x\";", "\"A x\""));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{AuditDocument, NamedComparison, Report, audit_document};
+use crate::advisor::proposal::NewStatistics;
 use crate::advisor::{
     Action, Advice, Candidate, CandidateKey, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect, WriteCost,
 };
-use crate::catalog::{Hidden, KeyTarget, QualifiedName, Server, Snapshot, StatementSource};
+use crate::catalog::{Hidden, KeyTarget, Node, QualifiedName, Server, Snapshot, StatementSource};
 use crate::diff::Diff;
 use crate::findings::{Evidence, Finding, Object, ObjectKind, Severity};
-use crate::migration::Migration;
+use crate::migration::{Layout, Migration, plan};
 use crate::replay::{Blocks, Health, LabelResult, Run, SeriesPoint, StatementPlan, ThresholdResult, Totals};
 use crate::stats::{Better, Calibration, Comparison, Design, Exact, Metric, Percentiles, Verdict};
 use crate::units::Bytes;
@@ -56,7 +57,15 @@ pub(crate) fn snapshot() -> Snapshot {
         types: Vec::new(),
         extended_statistics: Vec::new(),
         policies: Vec::new(),
-        nodes: Vec::new(),
+        nodes: vec![Node {
+            name: "replica-1:5432".into(),
+            in_recovery: true,
+            taken_at: at("2026-11-20T09:00:01Z"),
+            stats_reset_at: None,
+            started_at: Some(at("2026-10-02T00:00:00Z")),
+            indexes: vec![],
+            tables: vec![],
+        }],
         redacted: false,
         statement_source: StatementSource::Available { evicted: 12, reset_at: None },
         hidden: vec![Hidden {
@@ -139,8 +148,10 @@ pub(crate) fn advice() -> Advice {
         query: "SELECT id, name, status FROM leads\n WHERE tenant_id = $1 ORDER BY created_at DESC LIMIT $2".into(),
         calls: 182_400,
         cost: Diff { before: 12_345.6, after: 8.44 },
-        ms: None,
+        ms: Some(Diff { before: 84.2, after: 0.058 }),
     }];
+    list.expected_ms = Some(Diff { before: 16_420_000.0, after: 1_074_000.0 });
+    list.build_ms = Some(38_500.0);
     list.write_cost = WriteCost { inserts: 20_400, updates: 1_200, hot_updates_lost: 3_600, cost: 412.5 };
     list.hot_loss = 900;
     list.supersedes = vec!["leads_tenant_id_idx".into()];
@@ -156,8 +167,13 @@ pub(crate) fn advice() -> Advice {
         ms: None,
     }];
     email.confidence = Confidence::Medium;
-    let note = vec![key(KeyTarget::Column("note".into()), false)];
-    let unused = proposal(Action::Drop, "orders_note_idx", "orders", note, 31, Diff { before: 398_000.0, after: 398_000.0 });
+    let note = vec![key(KeyTarget::Column("note".into()), false), key(KeyTarget::Expression("lower(note)".into()), false)];
+    let mut unused = proposal(Action::Drop, "orders_note_idx", "orders", note, 31, Diff { before: 398_000.0, after: 398_000.0 });
+    unused.statistics = vec![NewStatistics {
+        name: "orders_lower_note_stat".into(),
+        on: "lower(note)".into(),
+        table: QualifiedName::new("public", "orders"),
+    }];
     Advice {
         coverage: Coverage {
             statements: 64,
@@ -175,48 +191,26 @@ pub(crate) fn advice() -> Advice {
         },
         proposals: vec![list, email, unused],
         refused: vec![
-            Refused { candidate: "leads (status)".into(), reason: "gains 1.2 % where 5 % is asked for".into() },
+            Refused { candidate: "leads (id)".into(), reason: "already covered by leads_pkey".into() },
+            Refused { candidate: "leads (status)".into(), reason: "too little gain (1.2 % of the workload's cost)".into() },
             Refused { candidate: format!("{HOSTILE} (id)"), reason: "the planner does not use it".into() },
+            Refused {
+                candidate: "leads (status, id)".into(),
+                reason: "writes would pay more than reads gain: 48 000 updates of status would stop being HOT".into(),
+            },
         ],
         model: "statistics twin on PostgreSQL 15.18".into(),
-        caveats: vec![],
+        caveats: vec!["The extension postgis is not installed here: 2 tables (0.3 % of execution time) are not modelled.".into()],
     }
 }
 
 pub(crate) fn migrations() -> Vec<(Migration, Vec<String>)> {
-    let made = |version: i64, slug: &str, statement: &str, rollback: &str| {
-        let migration = Migration {
-            version,
-            slug: slug.into(),
-            statement: statement.into(),
-            rollback: rollback.into(),
-            up: format!("{statement}\n"),
-            check: String::new(),
-            down: format!("{rollback}\n"),
-            transactional: false,
-        };
-        (migration, vec![format!("V{version}__{slug}.sql"), format!("V{version}__{slug}.down.sql")])
+    let written = plan::write(&advice().proposals, &snapshot(), at("2026-11-20T09:00:00Z"), plan::Options::default());
+    let named = |migration: Migration| {
+        let files = Layout::Refinery.files(&migration).into_iter().map(|(name, _)| name).collect();
+        (migration, files)
     };
-    vec![
-        made(
-            20_261_120_090_000,
-            "create_leads_tenant_id_created_at_idx",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS leads_tenant_id_created_at_idx ON public.leads USING btree (tenant_id, created_at DESC);",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.leads_tenant_id_created_at_idx;",
-        ),
-        made(
-            20_261_120_090_001,
-            "create_contacts_lower_email_idx",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS contacts_lower_email_idx ON public.contacts USING btree (lower(email));",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.contacts_lower_email_idx;",
-        ),
-        made(
-            20_261_120_090_002,
-            "drop_orders_note_idx",
-            "DROP INDEX CONCURRENTLY IF EXISTS public.orders_note_idx;",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_note_idx ON public.orders USING btree (note);",
-        ),
-    ]
+    written.into_iter().map(named).collect()
 }
 
 pub(crate) fn audit() -> AuditDocument {

@@ -4,9 +4,11 @@ use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Row, Table};
 
 use super::audit::AuditDocument;
+use super::content::audit::ProposalContent;
 use super::content::phrase::{capital, printable};
 use super::content::{AuditContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
 use super::{NamedComparison, Numbers, Report};
+use crate::advisor::Action;
 use crate::catalog::Hidden;
 use crate::findings::Finding;
 use crate::findings::statement_text::shortened;
@@ -17,6 +19,12 @@ const WIDTH: u16 = 120;
 
 /// The narrowest a table is laid out for; below it lines wrap at the terminal's own edge.
 const WIDTH_MIN: u16 = 40;
+
+/// Refused indexes listed for each reason: enough to see what kind they are. The other formats list all.
+const REFUSED_SHOWN: usize = 8;
+
+/// Lines of SQL shown for one proposal; a partitioned table has two for each partition.
+const SQL_SHOWN: usize = 8;
 
 /// How text is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,8 +92,9 @@ pub fn summary(report: &Report, layout: Layout) -> String {
     if let Some(audit) = &report.audit {
         let findings = audit.findings.iter().map(|finding| format!("{}  {}", finding.rule, subject(finding)));
         page.list("Found", &findings.collect::<Vec<_>>());
-        let proposals = audit.proposals.iter().filter_map(|proposal| proposal.sql.clone());
-        page.list("Applied", &proposals.collect::<Vec<_>>());
+        let (drops, rest): (Vec<_>, Vec<_>) = audit.proposals.iter().partition(|proposal| proposal.action == Action::Drop);
+        page.list("Applied", &rest.iter().filter_map(|proposal| proposal.sql.clone()).collect::<Vec<_>>());
+        page.list("Proposed to be dropped later", &drops.iter().map(|proposal| proposal.name.clone()).collect::<Vec<_>>());
     }
     page.section(&content.changed);
     page.list("Slower", &content.slower);
@@ -102,6 +111,7 @@ fn subject(finding: &Finding) -> String {
 fn write_audit(page: &mut Writer, audit: &AuditContent) {
     page.paragraph(&audit.coverage);
     page.paragraph(&audit.server);
+    page.paragraph(&audit.model);
     if let Some(hidden) = &audit.source {
         page.hidden(hidden);
     }
@@ -118,12 +128,37 @@ fn write_audit(page: &mut Writer, audit: &AuditContent) {
         }
     }
     page.heading(if audit.proposals.is_empty() { "No proposals" } else { "Proposals" }, Tone::Plain);
-    for (number, proposal) in audit.proposals.iter().enumerate() {
+    write_proposals(page, &audit.proposals);
+    if !audit.drops.is_empty() {
+        page.heading("Indexes to drop (separate migration)", Tone::Plain);
+        write_proposals(page, &audit.drops);
+    }
+    for group in &audit.refused {
+        page.section_cut(group, REFUSED_SHOWN);
+    }
+    page.section(&audit.skipped);
+    page.list("Not taken into account", &audit.caveats);
+    page.section(&audit.migrations);
+    if !audit.hidden.is_empty() {
+        page.heading("Not visible to this role", Tone::Plain);
+        for hidden in &audit.hidden {
+            page.hidden(hidden);
+        }
+    }
+}
+
+fn write_proposals(page: &mut Writer, proposals: &[ProposalContent]) {
+    for (number, proposal) in proposals.iter().enumerate() {
         page.bold(&format!("{}. {}", number + 1, proposal.title), 0);
         page.blank();
         // Never wrapped: a statement is to be copied.
-        for line in proposal.sql.lines() {
+        let lines: Vec<&str> = proposal.sql.lines().collect();
+        let shown = if lines.len() > SQL_SHOWN { SQL_SHOWN - 1 } else { lines.len() };
+        for line in &lines[..shown] {
             page.line(&format!("   {line}"), Tone::Good, false);
+        }
+        if shown < lines.len() {
+            page.line(&format!("   -- and {} more statements: --out writes them", lines.len() - shown), Tone::Muted, false);
         }
         page.blank();
         page.facts(&proposal.facts, 3);
@@ -133,15 +168,6 @@ fn write_audit(page: &mut Writer, audit: &AuditContent) {
             page.indented(&format!("Risk: {risk}"), 3);
         }
         page.blank();
-    }
-    page.section(&audit.refused);
-    page.section(&audit.skipped);
-    page.section(&audit.migrations);
-    if !audit.hidden.is_empty() {
-        page.heading("Not visible to this role", Tone::Plain);
-        for hidden in &audit.hidden {
-            page.hidden(hidden);
-        }
     }
 }
 
@@ -268,6 +294,18 @@ impl Writer {
         }
     }
 
+    /// Writes the first rows of a grid under its caption, and how many there are beside those.
+    fn section_cut(&mut self, grid: &Grid, rows: usize) {
+        // A single row left out would cost the line that says so.
+        if grid.rows.len() <= rows + 1 {
+            return self.section(grid);
+        }
+        let shown = Grid { rows: grid.rows[..rows].to_vec(), ..grid.clone() };
+        self.section(&shown);
+        self.indented(&format!("… and {} more: --format json lists all", grid.rows.len() - rows), 1);
+        self.blank();
+    }
+
     fn grid(&mut self, grid: &Grid) {
         if grid.rows.is_empty() {
             return;
@@ -353,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn long_lists_are_cut_with_a_count() {
+        let mut document = sample::audit();
+        let refused =
+            |number: usize| crate::advisor::Refused { candidate: format!("t (c{number})"), reason: "table too small (3 pages)".into() };
+        document.refused = (0..40).map(refused).collect();
+        document.proposals[0].sql = Some((0..30).map(|number| format!("CREATE INDEX i{number}")).collect::<Vec<_>>().join(";\n"));
+        let text = audit(&document, NARROW);
+        assert!(text.contains("t (c7)") && !text.contains("t (c8)") && text.contains("… and 32 more"), "{text}");
+        assert!(text.contains("CREATE INDEX i6") && !text.contains("CREATE INDEX i7") && text.contains("and 23 more statements"), "{text}");
+        document.refused.truncate(9);
+        assert!(audit(&document, NARROW).contains("t (c8)"), "one more is shown");
+    }
+
+    #[test]
     fn an_audit_that_saw_nothing() {
         insta::assert_snapshot!(audit(&sample::empty_audit(), NARROW));
     }
@@ -391,7 +443,7 @@ mod tests {
             let text = report(&sample::report(), Layout { width: Some(width), colour: false });
             for line in text.lines().filter(|line| line.chars().count() > usize::from(width)) {
                 let start = line.trim_start();
-                assert!(["CREATE", "DROP", "GRANT"].iter().any(|word| start.starts_with(word)), "{width}: {line}");
+                assert!(["CREATE", "DROP", "GRANT", "ANALYZE"].iter().any(|word| start.starts_with(word)), "{width}: {line}");
             }
         }
     }

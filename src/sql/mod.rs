@@ -1,5 +1,8 @@
 //! From recorded text to a syntax tree: what is no workload, what wraps a query, what `pg_stat_statements` spoiled.
 
+pub(crate) mod pieces;
+pub(crate) mod split;
+
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;

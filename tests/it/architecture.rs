@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sql", &[]),
     ("findings", &["units", "diff", "catalog", "sql"]),
     ("advisor", &["units", "diff", "catalog", "sql", "findings"]),
-    ("migration", &["units", "diff", "catalog", "findings", "advisor"]),
+    ("migration", &["units", "diff", "catalog", "sql", "findings", "advisor"]),
     ("stats", &["units", "diff"]),
     ("load", &["units", "diff", "stats"]),
     ("replay", &["units", "diff", "catalog", "stats", "load"]),

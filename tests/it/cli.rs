@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own parts may panic")]
 
+mod audit;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

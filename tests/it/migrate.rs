@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
 
+mod kinds;
+mod partitions;
 mod support;
 
 use pgload::migration::history::{Event, State, Warning};

@@ -11,9 +11,19 @@ use crate::catalog::{KeyTarget, QualifiedName};
 
 /// Returns a `DO` statement, without a semicolon, that raises unless the index exists, is valid and is defined so.
 pub fn assert_index(index: &Candidate, name: &str) -> String {
-    let qualified = QualifiedName::new(index.table_name.schema.clone(), name);
-    let body = body(index, name, &qualified);
-    let tag = tag_for(&body);
+    block(&body(index, name, true))
+}
+
+/// Returns a `DO` statement, without a semicolon, that raises unless the index exists and is defined so.
+///
+/// For the index of a partitioned table, which is not valid before those of all partitions are attached.
+pub fn assert_defined(index: &Candidate, name: &str) -> String {
+    block(&body(index, name, false))
+}
+
+/// Puts a PL/pgSQL body into a `DO` statement.
+pub(super) fn block(body: &str) -> String {
+    let tag = tag_for(body);
     format!("DO {tag}\n{body}\n{tag}")
 }
 
@@ -28,12 +38,15 @@ fn tag_for(body: &str) -> String {
     tag
 }
 
-fn body(index: &Candidate, name: &str, qualified: &QualifiedName) -> String {
+fn body(index: &Candidate, name: &str, built: bool) -> String {
+    let qualified = &QualifiedName::new(index.table_name.schema.clone(), name);
     let plain = literal(&create_index(index, name, Build::Plain));
     let shown = literal(&qualified.to_string());
     let table = literal(&index.table_name.to_string());
     let options: Vec<String> =
         index.keys.iter().map(|key| (u8::from(key.descending) + 2 * u8::from(key.nulls_first)).to_string()).collect();
+    // Of a partitioned table's index only the definition is known at this point.
+    let usable = if built { "i.indisvalid AND i.indisready AND i.indislive" } else { "i.indislive" };
     let drop_hint = literal(&format!("{}; then run this migration again.", super::drop_index(qualified, Build::Concurrently)));
     format!(
         "DECLARE
@@ -41,10 +54,11 @@ fn body(index: &Candidate, name: &str, qualified: &QualifiedName) -> String {
     wanted_columns text[] := {columns};
     wanted_predicate text := {predicate};
     wanted_classes CONSTANT text[] := {classes};
+    wanted_collations CONSTANT text[] := {collations}; -- NULL: the column's own
     present record;
 BEGIN
     SELECT i.indrelid = {table}::pg_catalog.regclass AS on_table,
-           i.indisvalid AND i.indisready AND i.indislive AS usable,
+           {usable} AS usable,
            am.amname = {method} AND NOT i.indisunique AND i.indnkeyatts = {key_count} AND i.indnatts = {column_count}
                AND i.indoption::text = {options} -- 1: DESC, 2: NULLS FIRST
                AND NOT EXISTS (
@@ -53,7 +67,7 @@ BEGIN
                      LEFT JOIN pg_catalog.pg_attribute AS att ON att.attrelid = i.indrelid AND att.attnum = i.indkey[k - 1]
                     WHERE (wanted_classes[k] IS NULL AND NOT opc.opcdefault)
                        OR opc.opcname <> wanted_classes[k]
-                       OR att.attcollation <> i.indcollation[k - 1]
+                       OR coalesce(wanted_collations[k]::pg_catalog.regcollation, att.attcollation) <> i.indcollation[k - 1]
                ) AS same_shape,
            ARRAY(
                SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true)
@@ -89,6 +103,7 @@ END",
         columns = columns(index),
         predicate = index.predicate.as_deref().map_or_else(|| "NULL".to_owned(), |text| literal(text.trim())),
         classes = classes(index),
+        collations = collations(index),
         method = literal(&index.method),
         key_count = index.keys.len(),
         column_count = index.keys.len() + index.included.len(),
@@ -117,6 +132,12 @@ fn classes(index: &Candidate) -> String {
         None => "NULL".to_owned(),
     };
     let all: Vec<String> = index.keys.iter().map(|key| one(&key.opclass)).collect();
+    format!("ARRAY[{}]::text[]", all.join(", "))
+}
+
+/// Each key's collation; NULL stands for its column's own.
+fn collations(index: &Candidate) -> String {
+    let all: Vec<String> = index.keys.iter().map(|key| key.collation.as_deref().map_or_else(|| "NULL".to_owned(), literal)).collect();
     format!("ARRAY[{}]::text[]", all.join(", "))
 }
 

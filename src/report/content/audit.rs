@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::phrase::{capital, cost, counted, number, one_line, percent};
+use super::phrase::{DASH, both, capital, cost, counted, elapsed, number, one_line, percent, unbroken};
 use super::{Cell, Fact, Grid};
-use crate::advisor::{Action, Confidence, Coverage, StatementEffect, WriteCost};
+use crate::advisor::{Action, Confidence, Coverage, Refused, StatementEffect, WriteCost};
 use crate::catalog::name::quoted;
 use crate::catalog::{Hidden, KeyTarget, StatementSource};
+use crate::diff::Diff;
 use crate::findings::{Evidence, Finding, Object, Severity};
-use crate::report::audit::{AuditDocument, KeyEntry, ProposalEntry};
-use crate::units::{Bytes, grouped};
+use crate::report::audit::{AuditDocument, KeyEntry, Node, ProposalEntry};
+use crate::units::{Bytes, grouped, human_ms};
 
 /// The longest statement text in a table, in characters; the JSON has all of it.
 const QUERY_LENGTH: usize = 160;
@@ -25,10 +26,16 @@ pub struct AuditContent {
     pub source: Option<Hidden>,
     /// Findings by severity, the worst first; no empty groups.
     pub groups: Vec<FindingGroup>,
-    /// What to do.
+    /// What priced the plans; empty where nothing did.
+    pub model: String,
+    /// What to build or rebuild.
     pub proposals: Vec<ProposalContent>,
-    /// What was considered and not proposed.
-    pub refused: Grid,
+    /// What to drop, in a migration of its own.
+    pub drops: Vec<ProposalContent>,
+    /// What was considered and not proposed, by reason, the most telling first.
+    pub refused: Vec<Grid>,
+    /// What the model could not take into account.
+    pub caveats: Vec<String>,
     /// Statements the advice does not cover.
     pub skipped: Grid,
     /// The files written.
@@ -90,8 +97,11 @@ impl AuditContent {
             server: server(audit),
             source: source(&audit.statement_source),
             groups: groups(&audit.findings),
-            proposals: audit.proposals.iter().map(proposal).collect(),
-            refused: refused(audit),
+            model: model(audit),
+            proposals: audit.proposals.iter().filter(|entry| entry.action != Action::Drop).map(proposal).collect(),
+            drops: audit.proposals.iter().filter(|entry| entry.action == Action::Drop).map(proposal).collect(),
+            refused: refused(&audit.refused),
+            caveats: audit.caveats.clone(),
             skipped: skipped(&audit.coverage),
             migrations: migrations(audit),
             hidden: audit.hidden.iter().map(|hidden| Hidden { what: capital(&hidden.what), ..hidden.clone() }).collect(),
@@ -103,10 +113,18 @@ impl AuditContent {
 fn coverage(coverage: &Coverage) -> String {
     let statements = format!("{} of {}", grouped(coverage.usable as u64), counted(coverage.statements as u64, "statement", "statements"));
     match coverage.exec_time_share {
-        Some(share) => format!("The advice covers {} of execution time: {statements}.", percent(share)),
-        None if coverage.statements == 0 => "The advice covers nothing: no statement was recorded.".to_owned(),
-        None => format!("The advice covers {statements}; no execution time was recorded for them."),
+        Some(share) => format!("Advice covers {} of execution time ({statements}).", percent(share)),
+        None if coverage.statements == 0 => "Advice covers nothing: no statement was recorded.".to_owned(),
+        None => format!("Advice covers {statements}; no execution time was recorded for them."),
     }
+}
+
+fn model(audit: &AuditDocument) -> String {
+    // Without a usable statement nothing was priced, whatever might have priced it.
+    if audit.model.is_empty() || audit.coverage.usable == 0 {
+        return String::new();
+    }
+    format!("Plans priced by: {}. Cost is the planner's own unit and not a time.", audit.model)
 }
 
 fn server(audit: &AuditDocument) -> String {
@@ -117,7 +135,8 @@ fn server(audit: &AuditDocument) -> String {
         Some(days) => format!("its statistics cover {days:.1} days"),
         None => "how long its statistics have been counted is not known".to_owned(),
     };
-    let seen: Vec<&str> = audit.server.nodes.iter().map(|node| node.role.as_str()).collect();
+    let named = |node: &Node| node.name.as_ref().map_or_else(|| node.role.clone(), |name| format!("{} {name}", node.role));
+    let seen: Vec<String> = audit.server.nodes.iter().map(named).collect();
     let nodes = if seen.is_empty() { String::new() } else { format!("; usage was read from: {}", seen.join(", ")) };
     format!("Database {} on PostgreSQL {version}; {window}{nodes}.", audit.server.database)
 }
@@ -191,43 +210,66 @@ fn proposal(proposal: &ProposalEntry) -> ProposalContent {
         Confidence::Medium => "medium",
         Confidence::Low => "low",
     };
-    let mut facts = vec![
-        Fact::new(
-            "Size",
-            if proposal.action == Action::Drop { format!("{} freed", proposal.size_bytes) } else { proposal.size_bytes.to_string() },
-        ),
-        Fact::new("Workload cost", cost(&proposal.workload_cost)),
-        Fact::new("Statements helped", grouped(helped(&proposal.statements))),
-        Fact::new("Write cost", write_cost(&proposal.write_cost, proposal.hot_loss)),
-        Fact::new("Confidence", confidence),
-    ];
+    let freed = proposal.action == Action::Drop;
+    let size = if freed { format!("{} freed", proposal.size_bytes) } else { format!("{} expected", proposal.size_bytes) };
+    let mut facts = vec![Fact::new("Size", size)];
+    facts.extend(proposal.build_ms.map(|ms| Fact::new("Build time", format!("about {}, a rough estimate", elapsed(ms)))));
+    facts.push(Fact::new("Workload cost", cost(&proposal.workload_cost)));
+    facts.extend(proposal.expected_ms.as_ref().map(|ms| Fact::new("Workload time", expected(ms))));
+    if !freed || !proposal.statements.is_empty() {
+        facts.push(Fact::new("Statements helped", grouped(helped(&proposal.statements))));
+    }
+    facts.push(Fact::new(if freed { "Writes spared" } else { "Write cost" }, write_cost(&proposal.write_cost)));
+    if !freed {
+        facts.push(Fact::new("HOT updates lost", hot_loss(proposal)));
+    }
+    facts.push(Fact::new("Confidence", confidence));
     if !proposal.supersedes.is_empty() {
         facts.push(Fact::new("Makes redundant", proposal.supersedes.join(", ")));
     }
+    for statistics in &proposal.statistics {
+        facts.push(Fact::new("Statistics kept", format!("{} on {}", statistics.name, statistics.on)));
+    }
     ProposalContent {
         title: format!("{verb} index {} on {}.{}", quoted(&proposal.name), quoted(&proposal.schema), quoted(&proposal.table)),
-        sql: proposal.sql.clone().unwrap_or_else(|| definition(proposal)),
-        rollback: proposal.rollback_sql.clone().unwrap_or_default(),
+        sql: proposal.sql.as_ref().map_or_else(|| definition(proposal), |sql| terminated(sql)),
+        rollback: proposal.rollback_sql.as_deref().map(terminated).unwrap_or_default(),
         facts,
         statements: effects(&proposal.statements),
         risks: proposal.risks.clone(),
     }
 }
 
+/// Statements as they are pasted: the last one ended too.
+fn terminated(sql: &str) -> String {
+    if sql.is_empty() || sql.ends_with(';') { sql.to_owned() } else { format!("{sql};") }
+}
+
 fn helped(statements: &[StatementEffect]) -> u64 {
     statements.iter().filter(|effect| effect.cost.after < effect.cost.before).count() as u64
 }
 
-fn write_cost(cost: &WriteCost, hot_loss: u64) -> String {
+fn write_cost(cost: &WriteCost) -> String {
     let entries = cost.inserts.saturating_add(cost.updates).saturating_add(cost.hot_updates_lost);
     if entries == 0 {
         return "no writes recorded".to_owned();
     }
-    let mut told = format!("{} written, cost {}", counted(entries, "index entry", "index entries"), number(cost.cost));
-    if hot_loss > 0 {
-        told.push_str(&format!("; {} no longer HOT", counted(hot_loss, "update", "updates")));
+    let parts = [(cost.inserts, "by inserts"), (cost.updates, "by updates"), (cost.hot_updates_lost, "by updates no longer HOT")];
+    let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, by)| format!("{} {by}", grouped(*count))).collect();
+    let entries = counted(entries, "index entry", "index entries");
+    format!("{entries} over the recorded period ({}), cost {}", told.join(", "), number(cost.cost))
+}
+
+fn hot_loss(proposal: &ProposalEntry) -> String {
+    match proposal.hot_loss {
+        0 => "none: no recorded update sets one of its columns".to_owned(),
+        lost => format!("{} would write into every index of the table", counted(lost, "update", "updates")),
     }
-    told
+}
+
+/// Writes two times of which only the first was measured.
+fn expected(ms: &Diff<f64>) -> String {
+    format!("{} measured → {} expected", unbroken(&elapsed(ms.before)), unbroken(&elapsed(ms.after)))
 }
 
 /// Describes the index for people; a comment and not a statement, since only `migration` writes SQL.
@@ -252,21 +294,48 @@ fn key(key: &KeyEntry) -> String {
 }
 
 fn effects(statements: &[StatementEffect]) -> Grid {
-    let mut grid = Grid::new("Planner cost of one call", &["Statement", "#Calls", "#Cost before → after"]);
+    let mut grid = Grid::new("Planner cost and time of one call", &["Statement", "#Calls", "#Cost before → after", TIME]);
     for effect in statements {
         grid.rows.push(vec![
             Cell::code(one_line(&effect.query, QUERY_LENGTH)),
             Cell::text(grouped(effect.calls)),
             Cell::text(cost(&effect.cost)),
+            Cell::text(effect.ms.map_or_else(|| DASH.to_owned(), |ms| both(&ms.map(human_ms)))),
         ]);
     }
+    grid.drop_if_empty(TIME.trim_start_matches('#'));
     grid
 }
 
-fn refused(audit: &AuditDocument) -> Grid {
-    let mut grid = Grid::new("Considered and not proposed", &["Index", "Why not"]);
-    grid.rows = audit.refused.iter().map(|refused| vec![Cell::code(&refused.candidate), Cell::text(&refused.reason)]).collect();
-    grid
+/// The expected time is the measured one times the ratio of costs: said in the heading, since nothing measured it.
+const TIME: &str = "#Time measured → expected";
+
+/// Groups of reasons, by words that stand in them, the most telling first.
+const REASONS: &[(&str, &[&str])] = &[
+    ("Writes would pay more than reads gain", &["hot", "write", "update"]),
+    ("Over the budget", &["budget", "max-", "limit of"]),
+    ("Would make a statement worse", &["worse", "slower"]),
+    ("Too little gain", &["too little gain", "gains", "does not use", "no gain"]),
+    ("Not selective", &["selective"]),
+    ("Cannot be built or priced", &["cannot", "not plannable", "not possible", "too wide", "operator class", "extension"]),
+    ("Part of a wider proposal", &["prefix of", "part of"]),
+    ("Exists already", &["already covered", "covered by", "exists"]),
+    ("Table too small", &["too small"]),
+];
+
+fn refused(refused: &[Refused]) -> Vec<Grid> {
+    let group = |reason: &str| {
+        let reason = reason.to_lowercase();
+        REASONS.iter().position(|(_, words)| words.iter().any(|word| reason.contains(word)))
+    };
+    let titles = REASONS.iter().map(|(title, _)| *title).enumerate().map(|(at, title)| (Some(at), title)).chain([(None, "Other reasons")]);
+    let grids = titles.map(|(at, title)| {
+        let rows: Vec<&Refused> = refused.iter().filter(|refused| group(&refused.reason) == at).collect();
+        let mut grid = Grid::new(format!("Not proposed: {}{}", title[..1].to_lowercase(), &title[1..]), &["Index", "Why not"]);
+        grid.rows = rows.iter().map(|refused| vec![Cell::code(&refused.candidate), Cell::text(&refused.reason)]).collect();
+        grid
+    });
+    grids.filter(|grid| !grid.rows.is_empty()).collect()
 }
 
 fn skipped(coverage: &Coverage) -> Grid {
@@ -282,13 +351,15 @@ fn skipped(coverage: &Coverage) -> Grid {
 }
 
 fn migrations(audit: &AuditDocument) -> Grid {
-    let mut grid = Grid::new("Migrations", &["File", "Way back", "In a transaction"]);
+    let mut grid = Grid::new("Migrations", &["File", "Way back", "In a transaction", "Folder"]);
     for migration in audit.migrations.iter().filter(|migration| migration.file.is_some()) {
         grid.rows.push(vec![
             Cell::code(migration.file.as_deref().unwrap_or_default()),
             migration.down_file.as_deref().map_or_else(|| Cell::text("none"), Cell::code),
             Cell::text(if migration.transactional { "yes" } else { "no" }),
+            migration.folder.as_deref().map_or_else(|| Cell::text(DASH), Cell::code),
         ]);
     }
+    grid.drop_if_empty("Folder");
     grid
 }

@@ -14,6 +14,15 @@ pub fn micros(duration_us: Option<u64>) -> String {
     duration_us.map_or_else(|| DASH.to_owned(), |us| human_ms(us as f64 / 1000.0))
 }
 
+/// Writes a duration in milliseconds that may be long: `84.2 ms`, `12.5 min`, `4.6 h`.
+pub fn elapsed(milliseconds: f64) -> String {
+    match milliseconds / 60_000.0 {
+        minutes if minutes >= 120.0 => format!("{:.1} h", minutes / 60.0),
+        minutes if minutes >= 2.0 => format!("{minutes:.1} min"),
+        _ => human_ms(milliseconds),
+    }
+}
+
 /// Writes a share of 0 to 1 as `97.2 %`.
 pub fn percent(share: f64) -> String {
     if !share.is_finite() {
@@ -225,6 +234,11 @@ mod tests {
     fn numbers_keep_three_digits_and_never_lose_whole_ones() {
         let printed = [0.0, 0.004, 0.5, 1.234, 12.34, 99.99, 1234.5, -2.0, f64::NAN].map(number);
         assert_eq!(printed, ["0", "4.0e-3", "0.50", "1.23", "12.3", "100", "1\u{a0}235", "-2", "—"]);
+    }
+
+    #[test]
+    fn long_times_are_told_in_minutes_and_hours() {
+        assert_eq!([84.2, 119_000.0, 750_000.0, 16_420_000.0].map(elapsed), ["84.2 ms", "119 s", "12.5 min", "4.6 h"]);
     }
 
     #[test]

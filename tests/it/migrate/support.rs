@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use pgload::advisor::{Action, Candidate, CandidateKey, Confidence, Proposal, WriteCost};
-use pgload::catalog::{KeyTarget, QualifiedName};
+use pgload::catalog::{KeyTarget, QualifiedName, Snapshot};
 use pgload::diff::Diff;
 use pgload::migration::history::{Done, Outcome};
 use pgload::migration::plan;
 use pgload::pg::apply::{self, ApplyError};
 use pgload::pg::binaries::Binaries;
+use pgload::pg::snapshot::{Scope, capture};
 use pgload::pg::{Cluster, cluster, connect};
 use pgload::units::Bytes;
 use tempfile::TempDir;
@@ -106,8 +107,31 @@ pub(super) fn every_kind() -> Vec<Proposal> {
     ]
 }
 
+/// Reads the snapshot as an audit does, over a connection of its own.
+pub(super) async fn snapshot(database: &str) -> Snapshot {
+    capture(&mut session(database).await, &Scope::default()).await.unwrap()
+}
+
+/// Writes migrations of proposals on tables that are not partitioned, for which no snapshot is needed.
 pub(super) fn written(proposals: &[Proposal], options: plan::Options) -> TempDir {
-    let migrations = plan::write(proposals, "2026-11-23T09:45:00Z".parse().unwrap(), options);
+    written_from(&empty(), proposals, options)
+}
+
+/// A snapshot of a database without relations.
+fn empty() -> Snapshot {
+    let server = serde_json::json!({
+        "version_num": 150_000, "database": "shop", "user": "auditor", "in_recovery": false, "stats_reset_at": null, "started_at": null,
+        "database_bytes": 0, "settings": {}, "extensions": [],
+    });
+    serde_json::from_value(serde_json::json!({
+        "schema_version": 1, "taken_at": "2026-11-20T09:00:00Z", "server": server, "tables": [], "indexes": [], "constraints": [],
+        "statements": [], "statement_source": { "state": "available", "evicted": 0, "reset_at": null }, "hidden": [],
+    }))
+    .unwrap()
+}
+
+pub(super) fn written_from(snapshot: &Snapshot, proposals: &[Proposal], options: plan::Options) -> TempDir {
+    let migrations = plan::write(proposals, snapshot, "2026-11-23T09:45:00Z".parse().unwrap(), options);
     let files: Vec<(String, String)> = migrations.iter().flat_map(|migration| options.layout.files(migration)).collect();
     folder(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
 }

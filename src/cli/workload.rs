@@ -1,0 +1,75 @@
+//! `--workload FILE`: statements a person gives in place of the recorded ones.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use crate::catalog::{Snapshot, Statement, StatementSource};
+use crate::replay::Workload;
+
+/// Calls of a statement of weight 1 where some weight of the files has a fraction: three digits of it count.
+const CALLS_OF_ONE: u64 = 1000;
+
+/// Puts the files' statements in the place of the snapshot's.
+///
+/// # Errors
+/// Exit 2 with file, line and column for a file that cannot be read as a workload.
+pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), Failure> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let (mut counted, mut weighted) = (Vec::new(), Vec::new());
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("read workload {}: {error}", file.display())))?;
+        let name = file.display().to_string();
+        match extension(file) {
+            "sql" => counted.extend(crate::sql::split::split(&text).into_iter().map(|sql| statement(sql.to_owned(), 1, "", "public"))),
+            "yaml" | "yml" => weighted.extend(Workload::parse(&text, &name)?.statements.into_iter().map(|spec| (spec.sql, spec.weight))),
+            _ => return Err(Failure::usage(format!("read workload {name}: expected a file of statements (.sql) or a workload (.yaml)"))),
+        }
+    }
+    let search_path = snapshot.server.settings.get("search_path").map_or("\"$user\", public", |setting| setting.value.as_str()).to_owned();
+    let user = snapshot.server.user.clone();
+    let whole = weighted.iter().all(|(_, weight)| weight.fract() == 0.0);
+    let unit = if whole { 1 } else { CALLS_OF_ONE };
+    for statement in &mut counted {
+        statement.calls = statement.calls.saturating_mul(unit);
+    }
+    // A statement of weight 0 is never called.
+    let called = weighted.into_iter().filter(|(_, weight)| *weight > 0.0);
+    counted.extend(called.map(|(sql, weight)| statement(sql, ((weight * unit as f64).round() as u64).max(1), &user, &search_path)));
+    if counted.is_empty() {
+        return Err(Failure::usage(format!("read workload {}: expected at least one statement", files[0].display())));
+    }
+    // What was recorded of the application's statements says nothing about these; nor is it known who runs them.
+    snapshot.statements = counted;
+    snapshot.statement_source = StatementSource::File { paths: files.iter().map(|file| file.display().to_string()).collect() };
+    Ok(())
+}
+
+fn extension(file: &Path) -> &str {
+    file.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn statement(sql: String, calls: u64, user: &str, search_path: &str) -> Statement {
+    Statement {
+        query_id: None,
+        user: user.to_owned(),
+        query: Some(sql),
+        top_level: true,
+        calls,
+        rows: 0,
+        exec_ms_total: 0.0,
+        exec_ms_mean: 0.0,
+        exec_ms_min: 0.0,
+        exec_ms_max: 0.0,
+        exec_ms_deviation: 0.0,
+        shared_blocks_hit: 0,
+        shared_blocks_read: 0,
+        temp_blocks_read: 0,
+        temp_blocks_written: 0,
+        wal_bytes: 0,
+        stats_since: None,
+        parameters: Vec::new(),
+        search_path: search_path.to_owned(),
+    }
+}
