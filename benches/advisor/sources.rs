@@ -5,7 +5,7 @@ use std::process::Command;
 use pgload::catalog::{Oid, Snapshot, Statement};
 use pgload::pg::cluster::{self, Cluster};
 use pgload::pg::snapshot::{Scope, capture};
-use pgload::pg::twin::{self, Explained};
+use pgload::pg::twin::Explained;
 use pgload::pg::{Client, connect};
 use pgload::staging;
 use tokio::runtime::Runtime;
@@ -104,7 +104,7 @@ impl Sources {
                         _ => None,
                     })
                     .collect();
-                twin::read_explained(&json).ok_or_else(|| "an answer that is no plan".into())
+                Explained::read(&json).ok_or_else(|| "an answer that is no plan".into())
             }
             .await;
             client.batch_execute("rollback").await?;

@@ -49,6 +49,13 @@ struct Node {
     plans: Vec<Node>,
 }
 
+impl Explained {
+    /// Reads the answer of `EXPLAIN (FORMAT JSON, VERBOSE)`; `None` when it is not one.
+    pub fn read(json: &str) -> Option<Self> {
+        read(json)
+    }
+}
+
 /// Reads the server's answer; `None` when it is not one.
 pub(super) fn read(json: &str) -> Option<Explained> {
     let plan = serde_json::from_str::<Vec<Answer>>(json).ok()?.pop()?.plan;

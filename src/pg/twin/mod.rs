@@ -37,7 +37,8 @@ use self::texts::Texts;
 use self::worker::Worker;
 use super::Cluster;
 use super::binaries::Binaries;
-use crate::advisor::{Candidate, Configuration, NotPlannable};
+use crate::advisor::query::Query;
+use crate::advisor::{Ask, Candidate, Configuration, NotPlannable};
 use crate::catalog::{Index, Oid, Relations, Snapshot, Table};
 use crate::units::PAGE_BYTES;
 
@@ -76,6 +77,8 @@ pub struct Twin {
     local_major: u32,
     unmodelled: Vec<Unmodelled>,
     caveats: Vec<String>,
+    /// Plans asked for.
+    asked: usize,
     begun: Instant,
     time_max: Option<Duration>,
     /// The number the next candidate gets; numbers are not used again.
@@ -116,6 +119,24 @@ impl Twin {
             Ok(answer) => answer.map_err(|reason| NotPlannable { reason }),
             Err(error) => Err(NotPlannable { reason: error.to_string() }),
         }
+    }
+
+    /// Returns the texts a statement is planned as, its values put in: one for each set of values.
+    ///
+    /// # Errors
+    /// [`NotPlannable`] when the server does not take the text.
+    pub fn texts(&mut self, query: &Query) -> Result<Vec<String>, NotPlannable> {
+        self.read_texts(&[Ask { query, configuration: Configuration::default() }]);
+        match self.texts.get(&model::key(query)) {
+            Some(Ok(texts)) => Ok(texts.sets.iter().map(|set| set.sql.clone()).collect()),
+            Some(Err(refusal)) => Err(refusal.clone()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns how many plans were asked for so far, each statement and configuration counted once.
+    pub fn asked(&self) -> usize {
+        self.asked
     }
 
     /// Returns what the twin lacks.

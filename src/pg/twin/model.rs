@@ -44,6 +44,7 @@ impl CostModel for Twin {
     }
 
     fn plan_all(&mut self, asks: &[Ask<'_>]) -> Vec<Result<Plan, NotPlannable>> {
+        self.asked += asks.len();
         let missing: BTreeSet<Arc<Candidate>> = asks
             .iter()
             .flat_map(|ask| &ask.configuration.created)
@@ -195,7 +196,7 @@ impl Twin {
     }
 
     /// Makes the texts of statements not seen before, shared out over the workers.
-    fn read_texts(&mut self, asks: &[Ask<'_>]) {
+    pub(super) fn read_texts(&mut self, asks: &[Ask<'_>]) {
         let mut new: Vec<(TextKey, &Query)> = Vec::new();
         let mut seen = BTreeSet::new();
         for ask in asks {
@@ -251,7 +252,7 @@ impl Twin {
     }
 }
 
-fn key(query: &Query) -> TextKey {
+pub(super) fn key(query: &Query) -> TextKey {
     TextKey { text: query.text.clone(), search_path: query.search_path.clone(), user: query.user.clone(), query_id: query.query_id.clone() }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn start(snapshot: &Snapshot, options: &Options) -> Result<Twin, Twin
         unmodelled: built.unmodelled,
         caveats: built.caveats,
         begun,
+        asked: 0,
         time_max: options.time_max,
         next_number: 0,
         numbers: BTreeMap::new(),
