@@ -8,4 +8,5 @@ mod migrate;
 mod replay;
 mod rules;
 mod server;
+mod sizes;
 mod snapshot;
