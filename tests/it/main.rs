@@ -10,5 +10,6 @@ mod repair;
 mod replay;
 mod rules;
 mod server;
+mod sizes;
 mod snapshot;
 mod twin;
