@@ -1,32 +1,33 @@
 //! The pipeline: read, generate, price, select, explain.
 
-use std::collections::{BTreeMap, HashMap};
+mod explain;
+mod refused;
+mod removals;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::candidate::{Candidate, label};
+use super::candidate::Candidate;
 use super::candidates::generate;
 use super::cost::CostModel;
 use super::estimate::Estimate;
 use super::facts::Facts;
 use super::name::IndexNames;
 use super::prices::Prices;
-use super::proposal::{Action, Advice, Budget, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect};
+use super::proposal::{Advice, Budget, Coverage, Proposal, Skipped};
 use super::query::Query;
-use super::selection::{Selection, select};
+use super::selection::{Task, drops, select};
+use super::weights::weights;
 use super::workload;
 use super::write_cost::Writes;
-use crate::catalog::{Index, Oid, Relations, Snapshot, TableKind};
-use crate::diff::Diff;
-
-/// The share of a table's rows that may have changed since ANALYZE before its statistics count as old.
-const STALE_SHARE: f64 = 0.2;
+use crate::catalog::{Oid, Relations, Snapshot};
 
 /// Returns the indexes worth building, priced by arithmetic on the snapshot's statistics.
 pub fn advise_by_estimate(snapshot: &Snapshot, budget: &Budget) -> Advice {
     advise(snapshot, &mut Estimate::new(snapshot), budget)
 }
 
-/// Returns the indexes worth building within the budget, priced by the model.
+/// Returns the indexes worth building within the budget, and those worth dropping, priced by the model.
 ///
 /// The same snapshot, model and budget always give the same advice; a larger budget never gives worse one.
 pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget: &Budget) -> Advice {
@@ -36,180 +37,80 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
     let generated = generate(&relations, &facts, &queries, budget);
     let writes = Writes::new(&relations, &facts, &queries);
     let confidence = model.confidence();
+    let removable = drops::removable(&relations);
 
-    let candidates: Vec<Arc<Candidate>> = generated.candidates.into_keys().collect();
-    let write_costs: Vec<f64> = candidates.iter().map(|candidate| writes.burden(candidate).cost.cost).collect();
-    let mut prices = Prices::new(model, &queries, candidates);
+    let mut prices = Prices::new(model, &queries, &generated.candidates, &removable);
+    let write_costs: Vec<f64> = prices.candidates.iter().map(|candidate| writes.burden(candidate).cost.cost).collect();
     let planned = plannable(&mut prices, &queries, &mut coverage, snapshot.exec_ms_total());
+    let groups = numbered(&prices, &generated.groups);
     let existing: HashMap<Oid, usize> = snapshot.tables.iter().map(|table| (table.oid, relations.indexes_of(table.oid).len())).collect();
-    let selection = select(&mut prices, &write_costs, &existing, budget, &planned);
+    let task = Task { writes: &write_costs, groups: &groups, existing: &existing, budget, planned: &planned };
+    let selection = select(&mut prices, &task);
 
     let mut names = IndexNames::new(snapshot);
+    let mut explain = explain::Explain::new(&mut prices, &queries, &relations, &facts, &writes, &planned, &selection.chosen, confidence);
     let mut proposals: Vec<(usize, Proposal)> = Vec::new();
-    let chosen = prices.marks(selection.chosen.iter().copied());
-    let total = planned.iter().map(|query| prices.cost(*query, &chosen) * prices.weight(*query)).sum();
     for candidate in selection.chosen.iter().copied() {
-        let index = Candidate::clone(&prices.candidates[candidate]);
-        let burden = writes.burden(&index);
-        let (statements, gained) = effects(&mut prices, &queries, &chosen, candidate);
-        let Some(facts) = facts.get(&index.table) else { continue };
-        let fresh = fresh(facts, &index);
-        let mut risks = burden.risks;
-        risks.extend(risks_of(facts, &index, fresh));
-        let proposal = Proposal {
-            action: Action::Create,
-            name: names.take(&index),
-            size_bytes: prices.sizes[candidate],
-            workload_cost: Diff { before: total + gained, after: total },
-            statements,
-            write_cost: burden.cost,
-            expected_ms: None,
-            build_ms: None,
-            existing: None,
-            statistics: Vec::new(),
-            hot_loss: burden.hot_loss,
-            supersedes: superseded(relations.indexes_of(index.table), &index),
-            confidence: if fresh { confidence } else { Confidence::Low },
-            risks,
-            index,
-        };
-        proposals.push((candidate, proposal));
+        let name = names.take(&explain.prices.candidates[candidate]);
+        proposals.extend(explain.creation(candidate, name).map(|proposal| (candidate, proposal)));
     }
-    let mut refused: Vec<(u8, Refused)> =
-        generated.refused.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
-    refused.extend(unchosen(&prices, &selection, &proposals));
-    refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
+    let approximate = explain.approximate();
+    let removals = removals::propose(&mut explain, &proposals, &coverage);
+    let refused = refused::refused(&mut prices, &task, &selection, &generated.refused, &proposals, &writes);
     proposals.sort_by(|(a, one), (b, other)| other.workload_cost.before.total_cmp(&one.workload_cost.before).then(a.cmp(b)));
+    let mut caveats = prices.caveats();
+    caveats.extend(approximate);
+    if selection.cut_short {
+        caveats.push("The time was over before the search was: more time may find a better set.".to_owned());
+    }
     Advice {
         coverage,
-        proposals: proposals.into_iter().map(|(_, proposal)| proposal).collect(),
-        refused: refused.into_iter().map(|(_, refused)| refused).collect(),
+        proposals: proposals.into_iter().map(|(_, proposal)| proposal).chain(removals).collect(),
+        refused,
         model: prices.model_name(),
-        caveats: prices.caveats(),
+        caveats,
     }
 }
 
-/// Returns the statements that have a price; the others join the skipped ones.
+/// Returns the statements that have a price, and weighs them; the others join the skipped ones.
 fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], coverage: &mut Coverage, exec_ms: f64) -> Vec<usize> {
     let none = prices.marks([]);
-    let mut planned = Vec::new();
+    let questions: Vec<_> = (0..queries.len()).map(|query| prices.question(query, &none)).collect();
+    prices.fetch(questions);
+    let mut bare: Vec<Option<f64>> = Vec::new();
     for (at, query) in queries.iter().enumerate() {
-        match prices.plan(at, &none) {
-            Ok(_) => planned.push(at),
-            Err(refusal) => {
-                let share = if exec_ms > 0.0 { query.exec_ms_total / exec_ms } else { 0.0 };
-                coverage.usable = coverage.usable.saturating_sub(1);
-                coverage.exec_time_share = coverage.exec_time_share.map(|covered| (covered - share).max(0.0));
-                coverage.skipped.push(Skipped {
-                    query_id: query.query_id.clone(),
-                    query: Some(query.text.clone()),
-                    reason: refusal.to_string(),
-                    exec_time_share: share,
-                });
-            }
-        }
+        let plan = prices.plan(at, &none);
+        bare.push(plan.as_ref().ok().map(|plan| plan.cost));
+        let Err(refusal) = plan else { continue };
+        let share = if exec_ms > 0.0 { query.exec_ms_total / exec_ms } else { 0.0 };
+        coverage.usable = coverage.usable.saturating_sub(1);
+        coverage.exec_time_share = coverage.exec_time_share.map(|covered| (covered - share).max(0.0));
+        coverage.skipped.push(Skipped {
+            query_id: query.query_id.clone(),
+            query: Some(query.text.clone()),
+            reason: refusal.to_string(),
+            exec_time_share: share,
+        });
     }
     coverage.skipped.sort_by(|a, b| b.exec_time_share.total_cmp(&a.exec_time_share));
-    planned
+    prices.weigh(weights(queries, &bare));
+    (0..queries.len()).filter(|query| bare[*query].is_some()).collect()
 }
 
-/// Returns what one chosen index does to each statement, and the weighted sum of it.
-fn effects<M: CostModel + ?Sized>(
-    prices: &mut Prices<'_, M>,
-    queries: &[Query],
-    chosen: &[bool],
-    candidate: usize,
-) -> (Vec<StatementEffect>, f64) {
-    let mut without = chosen.to_vec();
-    without[candidate] = false;
-    let mut effects: Vec<(f64, StatementEffect)> = Vec::new();
-    for query in prices.served[candidate].clone() {
-        let cost = Diff { before: prices.cost(query, &without), after: prices.cost(query, chosen) };
-        let gained = (cost.before - cost.after) * prices.weight(query);
-        if gained != 0.0 && gained.is_finite() {
-            let Query { query_id, text, calls, .. } = &queries[query];
-            effects.push((
-                gained,
-                StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost, ms: None },
-            ));
-        }
-    }
-    effects.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.query.cmp(&other.query)));
-    let gained = effects.iter().map(|(gained, _)| gained).sum();
-    (effects.into_iter().map(|(_, effect)| effect).collect(), gained)
-}
-
-/// Returns whether every key's statistics exist and are not older than much of the table.
-fn fresh(facts: &Facts<'_>, index: &Candidate) -> bool {
-    let analysed = index.leading_columns().all(|name| facts.table.column(name).is_some_and(|column| column.statistics.is_some()));
-    analysed && facts.table.usage.modified_since_analyze as f64 <= facts.rows * STALE_SHARE
-}
-
-fn risks_of(facts: &Facts<'_>, index: &Candidate, fresh: bool) -> Vec<String> {
-    let mut risks = Vec::new();
-    if !fresh {
-        risks.push(format!("Statistics of {} are missing or old: run ANALYZE {} and ask again.", index.table_name.name, index.table_name));
-    }
-    if facts.table.kind == TableKind::Partitioned {
-        risks.push(format!("{} is partitioned: the index has to be built on each partition and attached.", index.table_name.name));
-    }
-    risks
-}
-
-/// Returns the existing plain indexes whose keys the new one begins with.
-fn superseded(existing: &[&Index], index: &Candidate) -> Vec<String> {
-    let plain = |old: &&&Index| {
-        old.usable()
-            && old.access_method == index.method
-            && !(old.unique || old.primary || old.exclusion || old.constraint.is_some() || old.referenced || old.replica_identity)
-            && old.extension.is_none()
-            && old.predicate.is_none()
-            && old.keys.len() < index.keys.len()
-    };
-    let begins = |old: &&&Index| {
-        let mut backward = None;
-        old.keys.iter().zip(&index.keys).all(|(old, new)| {
-            let flipped = old.descending != new.descending;
-            let opclass = if old.opclass_is_default { new.opclass.is_none() } else { new.opclass.as_ref() == Some(&old.opclass) };
-            old.target == new.target
-                && opclass
-                && (old.nulls_first != new.nulls_first) == flipped
-                && *backward.get_or_insert(flipped) == flipped
-        }) && old.included.iter().all(|name| index.included.contains(name) || index.leading_columns().any(|key| key == name))
-    };
-    existing.iter().filter(plain).filter(begins).map(|old| old.name.name.clone()).collect()
-}
-
-/// Returns why priced candidates were not chosen, with the rank of the reason.
-fn unchosen<M: CostModel + ?Sized>(prices: &Prices<'_, M>, selection: &Selection, proposals: &[(usize, Proposal)]) -> Vec<(u8, Refused)> {
-    let proposed: BTreeMap<usize, &str> = proposals.iter().map(|(candidate, proposal)| (*candidate, proposal.name.as_str())).collect();
-    let percent = |gain: f64| if selection.workload > 0.0 { gain / selection.workload * 100.0 } else { 0.0 };
-    let mut refused = Vec::new();
-    for (at, candidate) in prices.candidates.iter().enumerate().filter(|(at, _)| !selection.chosen.contains(at)) {
-        let wider = proposed.iter().find(|(other, _)| candidate.is_prefix_of(&prices.candidates[**other]));
-        let gain = selection.alone[at];
-        let (rank, reason) = if let Some((_, name)) = wider {
-            (2, format!("prefix of proposed {name}"))
-        } else if selection.unbounded.contains(&at) {
-            (1, format!("over the budget (it would take {})", prices.sizes[at]))
-        } else if gain <= 0.0 {
-            (4, "too little gain: it saves no more than it costs writes, or existing indexes do as well".to_owned())
-        } else if proposals.iter().any(|(_, proposal)| proposal.index.table == candidate.table) {
-            (3, format!("too little gain beside the proposed indexes ({:.1} % of the workload's cost alone)", percent(gain)))
-        } else {
-            (3, format!("too little gain ({:.1} % of the workload's cost)", percent(gain)))
-        };
-        refused.push((rank, Refused { candidate: label(candidate), reason }));
-    }
-    refused
+/// Returns the groups whose members can all be built, by number.
+fn numbered<M: CostModel + ?Sized>(prices: &Prices<'_, M>, groups: &BTreeSet<BTreeSet<Arc<Candidate>>>) -> Vec<Vec<usize>> {
+    let numbers: BTreeMap<&Arc<Candidate>, usize> = prices.candidates.iter().enumerate().map(|(at, candidate)| (candidate, at)).collect();
+    groups.iter().filter_map(|group| group.iter().map(|member| numbers.get(member).copied()).collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Confidence;
     use super::super::{PriceTable, sample};
     use super::*;
+    use crate::catalog::Index;
     use crate::units::Bytes;
 
     const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None };
