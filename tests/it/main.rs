@@ -7,6 +7,7 @@ mod connect;
 mod migrate;
 mod objects;
 mod repair;
+mod redact;
 mod replay;
 mod rules;
 mod server;
