@@ -36,6 +36,8 @@ pub struct AuditContent {
     pub refused: Vec<Grid>,
     /// What the model could not take into account.
     pub caveats: Vec<String>,
+    /// Objects it lacked.
+    pub unmodelled: Grid,
     /// Statements the advice does not cover.
     pub skipped: Grid,
     /// The files written.
@@ -102,6 +104,7 @@ impl AuditContent {
             drops: audit.proposals.iter().filter(|entry| entry.action == Action::Drop).map(proposal).collect(),
             refused: refused(&audit.refused),
             caveats: audit.caveats.clone(),
+            unmodelled: unmodelled(audit),
             skipped: skipped(&audit.coverage),
             migrations: migrations(audit),
             hidden: audit.hidden.iter().map(|hidden| Hidden { what: capital(&hidden.what), ..hidden.clone() }).collect(),
@@ -336,6 +339,20 @@ fn refused(refused: &[Refused]) -> Vec<Grid> {
         grid
     });
     grids.filter(|grid| !grid.rows.is_empty()).collect()
+}
+
+fn unmodelled(audit: &AuditDocument) -> Grid {
+    let mut grid = Grid::new("Objects not modelled", &["Object", "Why", "#Share of time"]);
+    grid.rows = audit
+        .unmodelled
+        .iter()
+        .map(|lack| {
+            let share = lack.exec_time_share.map_or_else(|| DASH.to_owned(), percent);
+            vec![Cell::text(format!("{} {}", lack.kind, lack.name)), Cell::text(&lack.reason), Cell::text(share)]
+        })
+        .collect();
+    grid.drop_if_empty("Share of time");
+    grid
 }
 
 fn skipped(coverage: &Coverage) -> Grid {
