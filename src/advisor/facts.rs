@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::expression;
 use super::query::{Access, Class, Condition, Operand};
-use crate::catalog::{Column, ColumnStatistics, Oid, Relations, Table, TableKind};
+use crate::catalog::{Column, ColumnStatistics, Index, KeyTarget, Oid, Relations, Snapshot, Table, TableKind};
 use crate::units::PAGE_BYTES;
 
 /// Rows kept by an equality on a column without statistics (the planner's `DEFAULT_EQ_SEL`).
@@ -15,6 +16,8 @@ const CLOSED_RANGE_UNKNOWN: f64 = 0.005;
 /// Rows later than an unknown moment: a rule of thumb, since applications ask for the recent end, where the planner
 /// would say a third.
 const RECENT: f64 = 0.05;
+/// Rows kept by a predicate that says nothing known: as much as an open range.
+const PREDICATE_UNKNOWN: f64 = OPEN_RANGE_UNKNOWN;
 /// Distinct values of a column without statistics (the planner's `DEFAULT_NUM_DISTINCT`).
 const DISTINCT_UNKNOWN: f64 = 200.0;
 
@@ -29,6 +32,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) pages: f64,
     /// The share of pages an index-only scan need not visit, 0 to 1.
     pub(crate) all_visible: f64,
+    /// Where statistics of expressions and of several columns together are found.
+    snapshot: &'a Snapshot,
 }
 
 impl<'a> Facts<'a> {
@@ -52,6 +57,7 @@ impl<'a> Facts<'a> {
                 table,
                 rows: parts.iter().map(|part| part.rows_now()).sum::<f64>().max(1.0),
                 pages: parts.iter().map(|part| (part.heap_bytes / PAGE_BYTES) as f64).sum(),
+                snapshot: relations.snapshot,
                 all_visible: if pages_counted == 0 { 0.0 } else { (visible as f64 / pages_counted as f64).min(1.0) },
             }
         };
@@ -67,9 +73,104 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Returns the number of distinct combinations, taking the columns as independent.
-    pub(crate) fn distinct_together<'c>(&self, columns: impl IntoIterator<Item = &'c str>) -> f64 {
-        columns.into_iter().map(|column| self.distinct(column)).product::<f64>().clamp(1.0, self.rows)
+    /// Returns the number of distinct values to assume where nothing is known.
+    pub(crate) fn distinct_unknown(&self) -> f64 {
+        DISTINCT_UNKNOWN.min(self.rows)
+    }
+
+    /// Returns the number of distinct combinations of values: as extended statistics counted them where they cover the columns,
+    /// else as if columns were independent.
+    pub(crate) fn distinct_together(&self, columns: &[&str]) -> f64 {
+        let mut left: Vec<&str> = columns.to_vec();
+        let mut product = 1.0;
+        while left.len() > 1 {
+            let Some((known, count)) = self.widest_counted(&left) else { break };
+            product *= count;
+            left.retain(|column| !known.contains(column));
+        }
+        product *= left.iter().map(|column| self.distinct(column)).product::<f64>();
+        product.clamp(1.0, self.rows)
+    }
+
+    /// Returns the most of these columns whose combinations extended statistics counted, and the count.
+    fn widest_counted(&self, columns: &[&str]) -> Option<(Vec<&'a str>, f64)> {
+        let name = |number: &str| -> Option<&'a str> {
+            let number: i16 = number.trim().parse().ok()?;
+            self.table.columns.iter().find(|column| column.number == number).map(|column| column.name.as_str())
+        };
+        let mut widest: Option<(Vec<&'a str>, f64)> = None;
+        for found in self.snapshot.extended_statistics.iter().filter(|found| found.table == self.table.oid) {
+            let Some(counts) = found.found.as_ref().and_then(|found| found.distinct.as_deref()) else { continue };
+            let Ok(counts) = serde_json::from_str::<BTreeMap<String, f64>>(counts) else { continue };
+            for (set, count) in counts {
+                let Some(set) = set.split(',').map(name).collect::<Option<Vec<&str>>>() else { continue };
+                if set.iter().all(|column| columns.contains(column)) && widest.as_ref().is_none_or(|(known, _)| set.len() > known.len()) {
+                    widest = Some((set, if count < 0.0 { -count * self.rows } else { count }));
+                }
+            }
+        }
+        widest
+    }
+
+    /// Returns what ANALYZE found of an expression, for an existing index or for extended statistics on it.
+    pub(crate) fn expression_statistics(&self, text: &str) -> Option<&'a ColumnStatistics> {
+        let wanted = expression::canonical(text);
+        let same = |text: &str| expression::canonical(text) == wanted;
+        let of_index = |index: &'a Index| {
+            let expressions = index.keys.iter().filter_map(|key| match &key.target {
+                KeyTarget::Expression(text) => Some(text),
+                KeyTarget::Column(_) => None,
+            });
+            expressions.zip(&index.expression_statistics).find(|(text, _)| same(text)).and_then(|(_, statistics)| statistics.as_ref())
+        };
+        let indexes = self.snapshot.indexes.iter().filter(|index| index.table == self.table.oid && index.predicate.is_none());
+        indexes.filter_map(of_index).next().or_else(|| {
+            let extended = self.snapshot.extended_statistics.iter().filter(|found| found.table == self.table.oid);
+            let found = extended.flat_map(|found| found.expressions.iter().zip(&found.expression_statistics));
+            found.filter(|(text, _)| same(text)).find_map(|(_, statistics)| statistics.as_ref())
+        })
+    }
+
+    /// Returns the share of the rows for which an expression has one value; an index or statistics on it tell, else a guess.
+    pub(crate) fn expression_equality(&self, text: &str, operand: &Operand) -> f64 {
+        match self.expression_statistics(text) {
+            Some(statistics) => self.one_value(statistics, operand),
+            None => EQUALITY_UNKNOWN.max(1.0 / self.rows).min(1.0),
+        }
+    }
+
+    /// Returns the share of the rows that satisfy a predicate, 0 to 1, its conjuncts taken as independent.
+    pub(crate) fn predicate_share(&self, predicate: &str) -> f64 {
+        expression::conjuncts(predicate).iter().map(|conjunct| self.conjunct_share(conjunct)).product::<f64>().clamp(0.0, 1.0)
+    }
+
+    fn conjunct_share(&self, conjunct: &str) -> f64 {
+        let words = expression::words(conjunct);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let value = |word: &str| word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')).unwrap_or(word).replace("''", "'");
+        let known = |word: &str| self.table.columns.iter().find(|column| crate::catalog::name::quoted(&column.name) == word);
+        let share = |word: &str, class: Class, text: &str| {
+            let column = known(word)?;
+            let condition = Condition { column: column.name.clone(), class, operand: Operand::Literal(value(text)) };
+            Some(self.selectivity(&column.name, &[&condition]))
+        };
+        let equal = Class::Equality { values: 1 };
+        let nulls = |word: &str| Some(self.statistics(&known(word)?.name)?.null_fraction);
+        let found = match words.as_slice() {
+            [flag] => share(flag, equal, "t"),
+            ["not", flag] => share(flag, equal, "f"),
+            [column, "is", "null"] => nulls(column),
+            [column, "is", "not", "null"] => nulls(column).map(|share| 1.0 - share),
+            [column, "=", text] => share(column, equal, text),
+            [column, "<>", text] => share(column, equal, text).map(|share| 1.0 - share - nulls(column).unwrap_or_default()),
+            [column, ">" | ">=", text] => share(column, Class::Above, text),
+            [column, "<" | "<=", text] => share(column, Class::Below, text),
+            [column, "=", "any", "(", "array", "[", values @ .., "]", ")"] => {
+                values.iter().filter(|word| **word != ",").map(|text| share(column, equal.clone(), text)).sum()
+            }
+            _ => None,
+        };
+        found.unwrap_or(PREDICATE_UNKNOWN).clamp(0.0, 1.0)
     }
 
     /// Returns the share of the rows that all conditions on one column keep together.
@@ -90,8 +191,13 @@ impl<'a> Facts<'a> {
         conditions * access.filters.iter().map(|filter| filter.selectivity).product::<f64>()
     }
 
-    fn statistics(&self, column: &str) -> Option<&'a ColumnStatistics> {
-        self.table.column(column)?.statistics.as_ref()
+    /// Returns what ANALYZE found of a column; of a table with children, in all of them together.
+    pub(crate) fn statistics(&self, column: &str) -> Option<&'a ColumnStatistics> {
+        let column = self.table.column(column)?;
+        match self.table.kind {
+            TableKind::Partitioned => column.statistics_inherited.as_ref().or(column.statistics.as_ref()),
+            _ => column.statistics.as_ref().or(column.statistics_inherited.as_ref()),
+        }
     }
 
     fn equality(&self, column: &str, condition: &Condition) -> f64 {
@@ -107,9 +213,14 @@ impl<'a> Facts<'a> {
             let boolean = self.table.column(column).is_some_and(|column| column.type_category == "B");
             return values * if boolean { 0.5 } else { EQUALITY_UNKNOWN.max(1.0 / self.rows) };
         };
+        self.one_value(statistics, &condition.operand) * values
+    }
+
+    /// Returns the share of the rows that have the one value compared with.
+    fn one_value(&self, statistics: &ColumnStatistics, operand: &Operand) -> f64 {
         let distinct = statistics.distinct_values(self.rows);
         let even = (1.0 - statistics.null_fraction) / distinct;
-        let one = match &condition.operand {
+        match operand {
             Operand::Literal(value) => match statistics.common_values.iter().position(|common| common == value) {
                 Some(at) => statistics.common_frequencies.get(at).copied().unwrap_or(even),
                 None => {
@@ -127,19 +238,18 @@ impl<'a> Facts<'a> {
                 f64::midpoint(even, by_frequency)
             }
             Operand::Joined { .. } | Operand::Outer | Operand::Subquery => even,
-        };
-        one * values
+        }
     }
 
     fn range(&self, column: &str, conditions: &[&Condition]) -> f64 {
         let Some(known) = self.table.column(column) else { return OPEN_RANGE_UNKNOWN };
-        let not_null = known.statistics.as_ref().map_or(1.0, |statistics| 1.0 - statistics.null_fraction);
+        let not_null = self.statistics(column).map_or(1.0, |statistics| 1.0 - statistics.null_fraction);
         let bound = |class: &Class| conditions.iter().find(|condition| condition.class == *class);
         if conditions.iter().any(|condition| matches!(condition.class, Class::Prefix(_))) {
             return CLOSED_RANGE_UNKNOWN;
         }
         let position = |condition: &Condition| match &condition.operand {
-            Operand::Literal(value) => position(known, value),
+            Operand::Literal(value) => position(known, self.statistics(column)?, value),
             _ => None,
         };
         let dated = known.type_category == "D";
@@ -157,8 +267,8 @@ impl<'a> Facts<'a> {
 }
 
 /// Returns how far through the column's values a literal lies, 0 to 1, by its histogram.
-fn position(column: &Column, value: &str) -> Option<f64> {
-    let bounds = &column.statistics.as_ref()?.histogram;
+fn position(column: &Column, statistics: &ColumnStatistics, value: &str) -> Option<f64> {
+    let bounds = &statistics.histogram;
     if bounds.len() < 2 {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Candidate;
+use super::{Candidate, expression};
 use crate::catalog::{KeyTarget, Snapshot};
 
 /// The most bytes of an identifier (`NAMEDATALEN` less one).
@@ -21,14 +21,9 @@ impl IndexNames {
         Self { taken: names.map(|name| (name.schema.clone(), name.name.clone())).collect() }
     }
 
-    /// Returns `idx_<table>_<columns>`, shortened and numbered where needed, and takes it.
+    /// Returns `idx_<table>_<columns>`, with what else sets it apart, shortened and numbered where needed, and takes it.
     pub fn take(&mut self, candidate: &Candidate) -> String {
-        let words = candidate.keys.iter().map(|key| match &key.target {
-            KeyTarget::Column(name) => name.clone(),
-            KeyTarget::Expression(expression) => expression.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect(),
-        });
-        let words: Vec<String> = std::iter::once(candidate.table_name.name.clone()).chain(words).collect();
-        let full = format!("idx_{}", words.join("_"));
+        let full = full_name(candidate);
         let mut name = shortened(&full, "");
         let mut number = 1;
         while !self.taken.insert((candidate.table_name.schema.clone(), name.clone())) {
@@ -37,6 +32,37 @@ impl IndexNames {
         }
         name
     }
+}
+
+/// Returns the whole name: `idx_prospects_lower_email`, `idx_jobs_created_at_where_status_queued`, `idx_docs_body_gin`.
+fn full_name(candidate: &Candidate) -> String {
+    let mut words = vec!["idx".to_owned(), candidate.table_name.name.clone()];
+    for key in &candidate.keys {
+        match &key.target {
+            KeyTarget::Column(name) => words.push(name.clone()),
+            KeyTarget::Expression(text) => words.extend(spoken(text)),
+        }
+    }
+    if !candidate.included.is_empty() {
+        words.push("incl".to_owned());
+        words.extend(candidate.included.iter().cloned());
+    }
+    if let Some(predicate) = &candidate.predicate {
+        words.push("where".to_owned());
+        words.extend(spoken(predicate));
+    }
+    if candidate.method != "btree" {
+        words.push(candidate.method.clone());
+    }
+    words.join("_")
+}
+
+/// Returns the words of an expression or predicate that say what it is about: names, functions, types, values.
+fn spoken(text: &str) -> Vec<String> {
+    let words = expression::words(text);
+    let bare = words.iter().map(|word| word.trim_matches(|c| c == '\'' || c == '"'));
+    let plain = bare.map(|word| word.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect::<String>());
+    plain.map(|word| word.trim_matches('_').to_owned()).filter(|word| !word.is_empty() && word != "array" && word != "any").collect()
 }
 
 /// Returns the name with its ending, cut to fit; a cut name carries a hash of the whole, so that two of them differ.
@@ -59,32 +85,31 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CandidateKey, sample};
+    use super::super::CandidateKey;
+    use super::super::sample::{self, candidate};
     use super::*;
-    use crate::catalog::QualifiedName;
-
-    fn candidate(table: &str, columns: &[&str]) -> Candidate {
-        let key = |name: &&str| CandidateKey {
-            target: KeyTarget::Column((*name).into()),
-            descending: false,
-            nulls_first: false,
-            opclass: None,
-            collation: None,
-        };
-        Candidate {
-            table: 1,
-            table_name: QualifiedName::new("public", table),
-            method: "btree".into(),
-            keys: columns.iter().map(key).collect(),
-            included: Vec::new(),
-            predicate: None,
-        }
-    }
 
     #[test]
     fn a_name_says_table_and_columns() {
         let mut names = IndexNames::new(&sample::crm());
         assert_eq!(names.take(&candidate("prospects", &["user_id", "status", "created_at"])), "idx_prospects_user_id_status_created_at");
+    }
+
+    #[test]
+    fn a_name_says_what_sets_the_index_apart() {
+        let mut names = IndexNames::new(&sample::crm());
+        let expression = |text: &str| CandidateKey::of(KeyTarget::Expression(text.into()));
+        let of = |keys| Candidate { keys, ..candidate("prospects", &[]) };
+        let mut taken = |candidate: Candidate| names.take(&candidate);
+        assert_eq!(taken(of(vec![expression("lower(email)")])), "idx_prospects_lower_email");
+        assert_eq!(taken(of(vec![expression("(doc ->> 'k')::int")])), "idx_prospects_doc_k_int");
+        let partial = Candidate { predicate: Some("deleted_at IS NULL".into()), ..candidate("prospects", &["user_id"]) };
+        assert_eq!(taken(partial), "idx_prospects_user_id_where_deleted_at_is_null");
+        let rare = Candidate { predicate: Some("status = 'failed'".into()), ..candidate("prospects", &["user_id"]) };
+        assert_eq!(taken(rare), "idx_prospects_user_id_where_status_failed");
+        let covering = Candidate { included: vec!["email".into()], ..candidate("prospects", &["user_id"]) };
+        assert_eq!(taken(covering), "idx_prospects_user_id_incl_email");
+        assert_eq!(taken(Candidate { method: "gin".into(), ..candidate("prospects", &["tags"]) }), "idx_prospects_tags_gin");
     }
 
     #[test]

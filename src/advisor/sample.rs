@@ -1,7 +1,9 @@
 //! Small snapshots for the advisor's tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::query::{Access, Block, Class, Condition, Operand, Query};
+use super::{Candidate, CandidateKey};
 use crate::catalog::{
     Column, ColumnStatistics, Index, IndexUsage, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource,
     Table, TableKind, TableUsage,
@@ -18,6 +20,10 @@ pub(crate) fn column(number: i16, Col(name, type_name, distinct, correlation): &
         "uuid" => ("U", 16, "c", 16),
         "numeric" => ("N", -1, "i", 8),
         "jsonb" => ("U", -1, "i", 300),
+        "text[]" | "integer[]" => ("A", -1, "i", 60),
+        "tsvector" => ("U", -1, "i", 200),
+        "tstzrange" => ("R", -1, "d", 22),
+        "point" => ("G", 16, "d", 16),
         "timestamp with time zone" => ("D", 8, "d", 8),
         _ => ("S", -1, "i", 16),
     };
@@ -28,7 +34,7 @@ pub(crate) fn column(number: i16, Col(name, type_name, distinct, correlation): &
         type_category: category.into(),
         type_length: length,
         type_alignment: alignment.into(),
-        btree: *type_name != "json",
+        btree: !matches!(*type_name, "json" | "point"),
         not_null: true,
         collation: None,
         default: None,
@@ -241,6 +247,62 @@ pub(crate) fn crm() -> Snapshot {
         primary(16, 5, "ai_conversation_log_pkey"),
     ];
     snapshot(tables, indexes, Vec::new())
+}
+
+/// A B-tree on columns of a table of [`crm`].
+pub(crate) fn candidate(table: &str, columns: &[&str]) -> Candidate {
+    let oid = crm().tables.iter().find(|found| found.name.name == table).map_or(1, |found| found.oid);
+    Candidate {
+        table: oid,
+        table_name: QualifiedName::new("public", table),
+        method: "btree".into(),
+        keys: columns.iter().map(|name| CandidateKey::column(*name)).collect(),
+        included: Vec::new(),
+        predicate: None,
+    }
+}
+
+/// An access to a table that reads whole rows and asks nothing.
+pub(crate) fn access(table: u32) -> Access {
+    Access {
+        table,
+        conditions: Vec::new(),
+        filters: Vec::new(),
+        expressions: Vec::new(),
+        containments: Vec::new(),
+        alternatives: Vec::new(),
+        constants: Vec::new(),
+        nearest: None,
+        columns: BTreeSet::new(),
+        whole_row: true,
+    }
+}
+
+/// A statement of these blocks, called a hundred times.
+pub(crate) fn query(blocks: Vec<Block>) -> Query {
+    Query {
+        query_id: Some("1".into()),
+        text: "select".into(),
+        user: "app".into(),
+        search_path: "public".into(),
+        calls: 100,
+        rows: 2_000,
+        exec_ms_total: 100.0,
+        blocks,
+        writes: Vec::new(),
+        parameters: BTreeMap::new(),
+        captured: Vec::new(),
+    }
+}
+
+/// A statement that reads one table.
+pub(crate) fn reading(access: Access) -> Query {
+    query(vec![Block { accesses: vec![access], ..Block::default() }])
+}
+
+/// `column = $1`.
+pub(crate) fn equals(column: &str) -> Condition {
+    Condition { column: column.into(), class: Class::Equality { values: 1 }, operand: Operand::Parameter }
 }
 
 /// The same with statements of `(text, calls)`, one millisecond a call.

@@ -27,7 +27,9 @@ pub fn read(snapshot: &Snapshot) -> Workload {
     for statement in &snapshot.statements {
         let reading = match &statement.query {
             // Also what the server writes in place of a text the role may not see.
-            Some(text) if text != "<insufficient privilege>" => read_statement(&names, text, &statement.search_path, &statement.user),
+            Some(text) if text != "<insufficient privilege>" => {
+                read_statement(&names, text, &statement.search_path, &statement.user, &statement.parameters)
+            }
             _ => Reading::Skipped("the text is hidden from this role, or its file was lost; GRANT pg_read_all_stats shows it".to_owned()),
         };
         match reading {
@@ -38,10 +40,10 @@ pub fn read(snapshot: &Snapshot) -> Workload {
                 reason,
                 exec_time_share: statement.exec_ms_total,
             }),
-            Reading::Understood { blocks, writes } => {
+            Reading::Understood { blocks, writes, parameters } => {
                 coverage.usable += 1;
                 exec_ms_usable += statement.exec_ms_total;
-                let query = query(statement, blocks, writes);
+                let query = Query { blocks, writes, parameters, ..query(statement) };
                 let tables = query.tables().into_iter().chain(query.writes.iter().map(|write| write.table)).collect();
                 let key = (fingerprint(&query.text), query.search_path.clone(), tables);
                 merged.entry(key).and_modify(|known| merge(known, &query)).or_insert(query);
@@ -60,7 +62,7 @@ pub fn read(snapshot: &Snapshot) -> Workload {
     Workload { queries, coverage }
 }
 
-fn query(statement: &Statement, blocks: Vec<super::query::Block>, writes: Vec<super::query::Write>) -> Query {
+fn query(statement: &Statement) -> Query {
     Query {
         query_id: statement.query_id.clone(),
         text: statement.query.clone().unwrap_or_default(),
@@ -69,8 +71,8 @@ fn query(statement: &Statement, blocks: Vec<super::query::Block>, writes: Vec<su
         calls: statement.calls,
         rows: statement.rows,
         exec_ms_total: statement.exec_ms_total,
-        blocks,
-        writes,
+        blocks: Vec::new(),
+        writes: Vec::new(),
         parameters: BTreeMap::new(),
         captured: statement.parameters.clone(),
     }

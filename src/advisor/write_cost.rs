@@ -1,12 +1,24 @@
 //! What an index costs the statements that write.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Candidate;
 use super::facts::Facts;
 use super::proposal::WriteCost;
 use super::query::Query;
-use crate::catalog::{Oid, Relations, Snapshot, StatementSource};
+use super::{Candidate, expression, size};
+use crate::catalog::{Index, KeyTarget, Oid, Relations, Snapshot, StatementSource, Table, TableUsage};
+use crate::units::grouped;
+
+/// The share of updates taken as HOT where the table's counters have none yet and recorded updates do: nothing is known.
+const HOT_UNKNOWN: f64 = 0.5;
+/// Entries of a GIN index are merged in bulk from its pending list, which spares most of the searches (rule of thumb).
+const GIN_ENTRY: f64 = 0.4;
+/// A GiST insert compares unions of keys on each level (rule of thumb).
+const GIST_ENTRY: f64 = 1.5;
+/// A BRIN summary changes only when a value leaves its range.
+const BRIN_ENTRY: f64 = 0.05;
+/// From this version on, an update of a column in no other index than BRIN ones stays HOT.
+const BRIN_HOT_MAJOR: u32 = 16;
 
 /// What a table's statements were seen to set.
 #[derive(Debug, Default)]
@@ -22,11 +34,14 @@ struct Updates {
 pub(crate) struct Writes<'a, 'f> {
     facts: &'f HashMap<Oid, Facts<'a>>,
     indexes: HashMap<Oid, u64>,
+    /// Columns whose updates are not HOT as it is, since an existing index depends on them.
+    indexed: HashMap<Oid, BTreeSet<String>>,
     updates: HashMap<Oid, Updates>,
     /// Table counters times this cover the period of the statements.
     scale: f64,
     page: f64,
     operator: f64,
+    major: u32,
 }
 
 /// What an index costs writes, with what has to be said about it.
@@ -35,74 +50,148 @@ pub(crate) struct Burden {
     pub(crate) cost: WriteCost,
     /// Updates that would stop being HOT.
     pub(crate) hot_loss: u64,
+    /// The columns of the index that those updates set.
+    pub(crate) hot_columns: Vec<String>,
+    /// Indexes of the table that such an update would then write to, this one included.
+    pub(crate) indexes: u64,
+    /// The table.
+    pub(crate) table: String,
     pub(crate) risks: Vec<String>,
+}
+
+impl Burden {
+    /// Says what writes pay for the index, with the numbers.
+    pub(crate) fn sentence(&self) -> String {
+        let WriteCost { inserts, updates, hot_updates_lost, cost } = &self.cost;
+        let own = format!("{} entries for inserts and {} for updates", grouped(*inserts), grouped(*updates));
+        if self.hot_loss == 0 {
+            return format!("Writes to {} would pay {own}, cost {}.", self.table, grouped(cost.round() as u64));
+        }
+        format!(
+            "{} updates of {} that set {} are HOT now and would each write to all {} indexes of the table, {} entries; with {own} that costs {}.",
+            grouped(self.hot_loss),
+            self.table,
+            self.hot_columns.join(", "),
+            self.indexes,
+            grouped(*hot_updates_lost),
+            grouped(cost.round() as u64),
+        )
+    }
+
+    /// Returns the planner cost of the updates that would stop being HOT.
+    pub(crate) fn hot_cost(&self) -> f64 {
+        let entries = (self.cost.inserts + self.cost.updates + self.cost.hot_updates_lost).max(1) as f64;
+        self.cost.cost * self.cost.hot_updates_lost as f64 / entries
+    }
 }
 
 impl<'a, 'f> Writes<'a, 'f> {
     /// Gathers the recorded writes.
     pub(crate) fn new(relations: &Relations<'a>, facts: &'f HashMap<Oid, Facts<'a>>, queries: &[Query]) -> Self {
         let snapshot = relations.snapshot;
+        // A statement of a file has a weight and no counters: it is taken to write one row a call.
+        let from_file = matches!(snapshot.statement_source, StatementSource::File { .. });
         let mut updates: HashMap<Oid, Updates> = HashMap::new();
         for query in queries {
+            let rows = if from_file && query.rows == 0 { query.calls } else { query.rows };
             for write in query.writes.iter().filter(|write| !write.sets.is_empty()) {
                 let known = updates.entry(write.table).or_default();
                 for column in &write.sets {
-                    let rows = known.rows_by_column.entry(column.clone()).or_default();
-                    *rows = rows.saturating_add(query.rows);
+                    let sum = known.rows_by_column.entry(column.clone()).or_default();
+                    *sum = sum.saturating_add(rows);
                 }
-                known.statements.push((write.sets.clone(), query.rows));
+                known.statements.push((write.sets.clone(), rows));
             }
         }
-        let indexes = snapshot
-            .tables
-            .iter()
-            .map(|table| (table.oid, relations.indexes_of(table.oid).iter().filter(|index| index.ready).count() as u64))
-            .collect();
+        let mut counts: HashMap<Oid, u64> = HashMap::new();
+        let mut indexed: HashMap<Oid, BTreeSet<String>> = HashMap::new();
+        let major = snapshot.server.major();
+        for table in &snapshot.tables {
+            for index in relations.indexes_of(table.oid).iter().filter(|index| index.ready) {
+                *counts.entry(table.oid).or_default() += 1;
+                if index.access_method != "brin" || major < BRIN_HOT_MAJOR {
+                    indexed.entry(table.oid).or_default().extend(columns_of(index, table));
+                }
+            }
+        }
         let number = |name, default| snapshot.server.number(name).unwrap_or(default);
         Self {
             facts,
-            indexes,
+            indexes: counts,
+            indexed,
             updates,
             scale: scale(snapshot),
             page: number("seq_page_cost", 1.0),
             operator: number("cpu_operator_cost", 0.0025),
+            major,
         }
     }
 
-    /// Returns what the index costs over the period the statements were recorded in.
+    /// Returns what the index costs over the period the statements were recorded in. Deletes cost nothing: entries go with VACUUM.
     pub(crate) fn burden(&self, candidate: &Candidate) -> Burden {
         let Some(facts) = self.facts.get(&candidate.table) else { return Burden::default() };
         let usage = &facts.table.usage;
-        let scaled = |rows: u64| (rows as f64 * self.scale).round() as u64;
-        let hot_share = if usage.rows_updated == 0 { 0.0 } else { (usage.rows_hot_updated as f64 / usage.rows_updated as f64).min(1.0) };
-        let indexed = |column: &String| candidate.included.contains(column) || candidate.leading_columns().any(|key| key == column);
+        let share = size::share(facts, candidate);
+        // A partial index gets an entry only for rows of its predicate.
+        let scaled = |rows: u64| (rows as f64 * self.scale * share).round() as u64;
         let recorded = self.updates.get(&candidate.table);
-        let setting: u64 = recorded.map_or(0, |updates| {
-            updates.statements.iter().filter(|(sets, _)| sets.iter().any(indexed)).fold(0u64, |sum, (_, rows)| sum.saturating_add(*rows))
-        });
-        let hot_loss = (setting as f64 * hot_share).round() as u64;
-        let inserts = scaled(usage.rows_inserted);
-        let updates = scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated));
-        let hot_updates_lost = hot_loss.saturating_mul(self.indexes.get(&candidate.table).copied().unwrap_or_default() + 1);
-        let entries = inserts.saturating_add(updates).saturating_add(hot_updates_lost);
-        let cost = WriteCost { inserts, updates, hot_updates_lost, cost: entries as f64 * self.entry(facts.rows) };
+        let columns: Vec<&str> = candidate.columns(facts.table);
+        let keeps_hot = candidate.method == "brin" && self.major >= BRIN_HOT_MAJOR;
+        let hit = |sets: &[String], columns: &[&str]| sets.iter().any(|column| columns.contains(&column.as_str()));
+        let indexed: Vec<&str> = self.indexed.get(&candidate.table).into_iter().flatten().map(String::as_str).collect();
+        // Rows of statements that set none of the indexed columns: only those can be HOT now.
+        let statements = || recorded.into_iter().flat_map(|updates| &updates.statements).filter(|(sets, _)| !hit(sets, &indexed));
+        let free: u64 = statements().fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
+        let setting: u64 = statements().filter(|(sets, _)| hit(sets, &columns)).fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
+        let hot_share = self.hot_share(usage, free);
+        let hot_loss = if keeps_hot { 0 } else { (setting as f64 * hot_share).round() as u64 };
+        let hot_columns = columns
+            .iter()
+            .filter(|column| hot_loss > 0 && !indexed.contains(column) && statements().any(|(sets, _)| hit(sets, &[**column])));
+        let entries_per_row = if candidate.method == "gin" { size::keys_per_row(facts, candidate) } else { 1.0 };
+        let many = |rows: u64| (rows as f64 * entries_per_row).round() as u64;
+        let inserts = many(scaled(usage.rows_inserted));
+        let updates = many(scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated)));
+        let indexes = self.indexes.get(&candidate.table).copied().unwrap_or_default() + 1;
+        let hot_updates_lost = hot_loss.saturating_mul(indexes);
+        let own = inserts.saturating_add(updates) as f64 * self.entry(facts.rows) * entry_factor(&candidate.method);
+        let cost = own + hot_updates_lost as f64 * self.entry(facts.rows);
 
-        let mut risks = Vec::new();
-        for (column, rows) in recorded.iter().flat_map(|updates| &updates.rows_by_column).filter(|(column, _)| indexed(column)) {
-            if *rows > 0 {
-                risks.push(format!(
-                    "{column} is set by {rows} recorded row updates; {} of the table's updates were HOT, and those that set it could no longer be.",
-                    share(hot_share)
+        let mut burden = Burden {
+            cost: WriteCost { inserts, updates, hot_updates_lost, cost },
+            hot_loss,
+            hot_columns: hot_columns.map(|column| (*column).to_owned()).collect(),
+            indexes,
+            table: facts.table.name.name.clone(),
+            risks: Vec::new(),
+        };
+        for (column, rows) in recorded.iter().flat_map(|updates| &updates.rows_by_column) {
+            if *rows > 0 && burden.hot_columns.contains(column) {
+                burden.risks.push(format!(
+                    "{column} is set by {rows} recorded row updates; {} of the updates that could be HOT were, and those that set it could no longer be.",
+                    percent(hot_share)
                 ));
             }
         }
-        if recorded.is_none() && usage.rows_updated > 0 {
-            risks.push(format!(
+        if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
+            burden.risks.push(format!(
                 "Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.",
                 usage.rows_updated
             ));
         }
-        Burden { cost, hot_loss, risks }
+        burden
+    }
+
+    /// Returns the share of HOT updates among those that set no indexed column, of which `free` were recorded.
+    fn hot_share(&self, usage: &TableUsage, free: u64) -> f64 {
+        if usage.rows_updated == 0 {
+            return HOT_UNKNOWN;
+        }
+        let all = usage.rows_updated as f64 * self.scale;
+        let hot = usage.rows_hot_updated as f64 * self.scale;
+        // Counters tell of all updates; recorded statements tell which of them could be HOT at all.
+        let possible = if free > 0 { (free as f64).clamp(hot, all.max(hot)) } else { all };
+        (hot / possible.max(1.0)).min(1.0)
     }
 
     /// Returns the cost of one entry: the search for its place, and a share of a page to be written.
@@ -114,7 +203,27 @@ impl<'a, 'f> Writes<'a, 'f> {
     }
 }
 
-fn share(of_one: f64) -> String {
+/// Returns what an entry of the access method costs against one of a B-tree.
+fn entry_factor(method: &str) -> f64 {
+    match method {
+        "gin" => GIN_ENTRY,
+        "gist" => GIST_ENTRY,
+        "brin" => BRIN_ENTRY,
+        _ => 1.0,
+    }
+}
+
+/// Returns the columns an existing index depends on.
+fn columns_of(index: &Index, table: &Table) -> Vec<String> {
+    let keys = index.keys.iter().flat_map(|key| match &key.target {
+        KeyTarget::Column(name) => vec![name.clone()],
+        KeyTarget::Expression(text) => expression::columns(text, table).into_iter().map(str::to_owned).collect(),
+    });
+    let predicate = index.predicate.iter().flat_map(|predicate| expression::columns(predicate, table)).map(str::to_owned);
+    keys.chain(index.included.iter().cloned()).chain(predicate).collect()
+}
+
+fn percent(of_one: f64) -> String {
     format!("{:.0} %", of_one * 100.0)
 }
 
@@ -130,9 +239,12 @@ fn scale(snapshot: &Snapshot) -> f64 {
 mod tests {
     use super::super::{CandidateKey, sample, workload};
     use super::*;
-    use crate::catalog::KeyTarget;
 
     fn burden(columns: &[&str], change: impl FnOnce(&mut Snapshot)) -> Burden {
+        burden_of(columns, |candidate| candidate, change)
+    }
+
+    fn burden_of(columns: &[&str], wanted: impl FnOnce(Candidate) -> Candidate, change: impl FnOnce(&mut Snapshot)) -> Burden {
         let mut snapshot = sample::crm_running(&[("update prospects set status = $1, score = score + $2 where id = $3", 1_000)]);
         snapshot.statements[0].rows = 1_000;
         let usage = &mut snapshot.tables[1].usage;
@@ -141,21 +253,8 @@ mod tests {
         let relations = Relations::new(&snapshot);
         let facts = Facts::of_all(&relations);
         let queries = workload::read(&snapshot).queries;
-        let key = |name: &&str| CandidateKey {
-            target: KeyTarget::Column((*name).into()),
-            descending: false,
-            nulls_first: false,
-            opclass: None,
-            collation: None,
-        };
-        Writes::new(&relations, &facts, &queries).burden(&Candidate {
-            table: 2,
-            table_name: snapshot.tables[1].name.clone(),
-            method: "btree".into(),
-            keys: columns.iter().map(key).collect(),
-            included: Vec::new(),
-            predicate: None,
-        })
+        let candidate = wanted(sample::candidate("prospects", columns));
+        Writes::new(&relations, &facts, &queries).burden(&candidate)
     }
 
     #[test]
@@ -190,5 +289,49 @@ mod tests {
             snapshot.statement_source = StatementSource::Available { evicted: 0, reset_at: Some(day(90)) };
         });
         assert_eq!(burden.cost.inserts, 50);
+    }
+
+    #[test]
+    fn the_numbers_make_a_sentence() {
+        let said = burden(&["status"], |_| {}).sentence();
+        assert_eq!(
+            said,
+            "900 updates of prospects that set status are HOT now and would each write to all 2 indexes of the table, 1 800 entries; \
+             with 500 entries for inserts and 100 for updates that costs 942."
+        );
+        assert!(burden(&["user_id"], |_| {}).sentence().starts_with("Writes to prospects would pay 500 entries"));
+    }
+
+    #[test]
+    fn payload_expression_and_predicate_end_hot_updates_as_keys_do() {
+        let included = burden_of(&["user_id"], |index| Candidate { included: vec!["score".into()], ..index }, |_| {});
+        let predicate = burden_of(&["user_id"], |index| Candidate { predicate: Some("status = 'won'".into()), ..index }, |_| {});
+        let expression = |index| Candidate { keys: vec![CandidateKey::of(KeyTarget::Expression("lower(status)".into()))], ..index };
+        let expression = burden_of(&[], expression, |_| {});
+        assert_eq!([included.hot_loss, predicate.hot_loss, expression.hot_loss], [900; 3]);
+        assert_eq!([included.hot_columns, predicate.hot_columns], [["score"], ["status"]]);
+    }
+
+    #[test]
+    fn updates_of_a_column_that_is_indexed_already_lose_nothing_more() {
+        let indexed = |snapshot: &mut Snapshot| snapshot.indexes.push(sample::index(95, 2, "by_status", &["status"]));
+        assert_eq!(burden(&["user_id", "status"], indexed).hot_loss, 0);
+    }
+
+    #[test]
+    fn a_block_range_index_leaves_updates_hot_from_16_on() {
+        let brin = |index| Candidate { method: "brin".into(), ..index };
+        let on = |version| move |snapshot: &mut Snapshot| snapshot.server.version_num = version;
+        assert_eq!(burden_of(&["status"], brin, on(150_000)).hot_loss, 900);
+        assert_eq!(burden_of(&["status"], brin, on(160_000)).hot_loss, 0);
+    }
+
+    #[test]
+    fn inserts_pay_by_key_and_by_predicate() {
+        let rare = burden_of(&["user_id"], |index| Candidate { predicate: Some("status = 'lost'".into()), ..index }, |_| {});
+        assert_eq!(rare.cost.inserts, 25);
+        let trigrams =
+            |index| Candidate { method: "gin".into(), keys: vec![CandidateKey::column("email").with_opclass("gin_trgm_ops")], ..index };
+        assert!(burden_of(&[], trigrams, |_| {}).cost.inserts > 5_000);
     }
 }

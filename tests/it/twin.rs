@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pgload::advisor::{Candidate, CandidateKey, Configuration, CostModel};
+use pgload::advisor::{Ask, Candidate, CandidateKey, Configuration, CostModel, UsedIndex};
 use pgload::catalog::{KeyTarget, Snapshot};
 use pgload::pg::snapshot::{self, Scope};
 use pgload::pg::twin::{Options, Twin};
@@ -34,7 +34,7 @@ const STATEMENTS: &[&str] = &[
     "select * from shop.orders where payload @> '{\"kind\": 3}'",
     "select * from shop.orders where total > 95.5 and note = 'xxx'",
     "select status, count(*), sum(total) from shop.orders group by status",
-    "select * from shop.orders where id between 1000 and 1500",
+    "select * from shop.orders where id between 50000 and 50500",
     "select * from shop.lines where sku = 'sku77'",
     "select * from shop.lines where shop.initial(sku) = 'a'",
     "select * from shop.lines where order_id = 5 and number = 1",
@@ -145,7 +145,7 @@ async fn plans_and_costs_are_those_of_the_source() {
 }
 
 #[tokio::test]
-async fn a_hidden_index_is_not_there_and_a_candidate_is() {
+async fn a_hidden_index_is_not_there() {
     let source = source().await;
     let mut twin = twin(&source.snapshot, 2);
     let hidden: BTreeSet<u32> =
@@ -156,24 +156,146 @@ async fn a_hidden_index_is_not_there_and_a_candidate_is() {
     let found = differences(&source, &mut twin, &without, STATEMENTS, 0.01).await;
     source.client.batch_execute("rollback").await.unwrap();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
 
-    let wanted = [("orders", &["total", "status"][..]), ("customers", &["created_at"]), ("lines", &["sku", "quantity"])];
-    let candidates: Vec<Arc<Candidate>> =
-        wanted.iter().map(|(table, columns)| Arc::new(candidate(&source.snapshot, table, columns))).collect();
+/// Candidates, the statement each is for, and what builds the same index on the source.
+const CANDIDATES: &[(&str, &[&str], &str)] = &[
+    ("orders", &["total", "status"], "select * from shop.orders where total = 5.5 and status = 'paid'"),
+    ("orders", &["note"], "select count(*) from shop.orders where note = 'xxx'"),
+    ("customers", &["created_at"], "select * from shop.customers where created_at between '2024-03-05' and '2024-03-07'"),
+    ("lines", &["quantity", "sku"], "select * from shop.lines where sku = 'sku9' and quantity = 3"),
+    ("lines", &["sku"], "select count(*) from shop.lines where sku between 'sku2' and 'sku21'"),
+    ("events", &["zone", "at"], "select * from shop.events where zone = 3 and at > '2024-05-01 00:00+00'"),
+];
+
+#[tokio::test]
+async fn a_candidate_costs_what_the_built_index_costs() {
+    let source = source().await;
+    let mut twin = twin(&source.snapshot, 2);
+    let mut candidates: Vec<Candidate> = CANDIDATES.iter().map(|(table, columns, _)| candidate(&source.snapshot, table, columns)).collect();
+    let mut statements: Vec<&str> = CANDIDATES.iter().map(|(_, _, sql)| *sql).collect();
+    candidates.push(Candidate { predicate: Some("status = 'lost'".to_owned()), ..candidate(&source.snapshot, "orders", &["customer_id"]) });
+    statements.push("select * from shop.orders where customer_id < 500 and status = 'lost'");
+    let mut initial = candidate(&source.snapshot, "customers", &["name"]);
+    initial.keys[0].target = KeyTarget::Expression("upper(city)".to_owned());
+    candidates.push(initial);
+    statements.push("select * from shop.customers where upper(city) = 'CITY 7'");
+    candidates.push(Candidate { method: "gin".to_owned(), ..candidate(&source.snapshot, "orders", &["payload"]) });
+    statements.push("select * from shop.orders where payload ? 'kind' and payload @> '{\"ref\": 77}'");
+    let candidates: Vec<Arc<Candidate>> = candidates.into_iter().map(Arc::new).collect();
     assert_eq!(twin.prepare(&candidates), []);
-    let with = Configuration::with(candidates.iter().cloned());
-    let sizes: Vec<u64> = candidates.iter().map(|candidate| twin.size(candidate).0).collect();
-    for (table, columns) in &wanted {
-        source.client.batch_execute(&format!("create index on shop.{table} ({})", columns.join(", "))).await.unwrap();
-    }
-    println!("{sizes:?}");
-    for sql in [
-        "select * from shop.orders where total = 5.5 and status = 'paid'",
-        "select * from shop.customers where created_at = '2024-05-05'",
-        "select * from shop.lines where sku = 'sku9' and quantity = 3",
-    ] {
+    for (candidate, sql) in candidates.iter().zip(statements) {
+        let here = twin.explain(sql, "public", &Configuration::with([Arc::clone(candidate)])).unwrap();
+        let keys: Vec<String> = candidate.keys.iter().map(ToString::to_string).collect();
+        let predicate = candidate.predicate.as_ref().map(|predicate| format!(" where {predicate}")).unwrap_or_default();
+        let create = format!("create index real on {} using {} ({}){predicate}", candidate.table_name, candidate.method, keys.join(", "));
+        let build = format!("begin; {create}; analyze {}", candidate.table_name);
+        source.client.batch_execute(&build).await.unwrap();
         let (cost, shape) = source.plan(sql).await;
-        let plan = twin.explain(sql, "public", &with).unwrap();
-        println!("{cost} {}\n{shape}{}", plan.cost, plan.shape);
+        let size =
+            "select sum(pg_relation_size(relid))::int8 from pg_partition_tree('shop.real') union all select pg_relation_size('shop.real')";
+        let real = source.client.query(size, &[]).await.unwrap().iter().filter_map(|row| row.get::<_, Option<i64>>(0)).max().unwrap();
+        source.client.batch_execute("rollback").await.unwrap();
+        let own_names = shape.lines().zip(here.shape.lines()).all(|(real, twin)| real.split(' ').take(4).eq(twin.split(' ').take(4)));
+        println!("{sql}\n  cost {cost} here {} size {real} here {}", here.cost, twin.size(candidate).0);
+        assert!(own_names && shape.lines().count() == here.shape.lines().count(), "{sql}\n{shape}---\n{}", here.shape);
+        assert!((here.cost / cost - 1.0).abs() < 0.1, "{sql}: {} on the twin, {cost} on the source\n{shape}", here.cost);
     }
+    twin.retain(&candidates[..2]);
+    let gone = Configuration::with([Arc::clone(&candidates[3])]);
+    assert!(twin.explain(CANDIDATES[3].2, "public", &gone).unwrap().shape.contains("pgload_c"), "it is built again when it is asked for");
+    let mut impossible = candidate(&source.snapshot, "orders", &["id"]);
+    impossible.keys[0].target = KeyTarget::Expression("now()".to_owned());
+    let refused = twin.prepare(&[Arc::new(impossible)]);
+    assert!(refused.len() == 1 && refused[0].1.reason.contains("IMMUTABLE"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn ten_terabytes_are_planned_on_an_empty_disk() {
+    let source = source().await;
+    let mut snapshot = source.snapshot.clone();
+    let table = snapshot.tables.iter_mut().find(|table| table.name.name == "orders").unwrap();
+    let bytes = 10_u64 << 40;
+    let times = bytes as f64 / table.heap_bytes as f64;
+    (table.heap_bytes, table.pages, table.rows) = (bytes, bytes / 8192, table.rows.map(|rows| rows * times));
+    for index in snapshot.indexes.iter_mut().filter(|index| index.name.name.starts_with("orders_")) {
+        (index.size_bytes, index.pages) = ((index.size_bytes as f64 * times) as u64 / 8192 * 8192, (index.pages as f64 * times) as u64);
+        index.rows = index.rows.map(|rows| rows * times);
+    }
+    let begun = Instant::now();
+    let mut twin = twin(&snapshot, 1);
+    println!("started in {:?}", begun.elapsed());
+    let plain = Configuration::default();
+    let all = twin.explain("select * from shop.orders where note = 'y'", "public", &plain).unwrap();
+    assert!(all.cost > bytes as f64 / 8192.0 / 4.0, "{}", all.cost);
+    let one = twin.explain("select * from shop.orders where id = 4711", "public", &plain).unwrap();
+    assert!(one.cost < 10.0 && one.shape.starts_with("Index Scan"), "{} {}", one.cost, one.shape);
+    let candidate = Arc::new(candidate(&snapshot, "orders", &["note"]));
+    assert_eq!(twin.prepare(&[Arc::clone(&candidate)]), []);
+    assert!(twin.size(&candidate).0 > 1 << 39, "{}", twin.size(&candidate));
+    let with = twin.explain("select * from shop.orders where note = 'y'", "public", &Configuration::with([candidate])).unwrap();
+    println!("{} {} {}", all.cost, with.cost, with.shape);
+    assert!(with.cost < all.cost);
+}
+
+#[tokio::test]
+async fn recorded_statements_are_priced_and_the_source_is_left_alone() {
+    let source = source().await;
+    source.client.batch_execute("select pg_stat_statements_reset()").await.unwrap();
+    let texts = [
+        "select * from shop.orders where customer_id = 7",
+        "select * from shop.orders where status = 'lost' order by placed_at desc limit 20",
+        "select * from shop.orders where placed_at > now() - interval '1 day'",
+        "select o.id from shop.orders o join shop.customers c on c.id = o.customer_id where c.city = 'city 3' and o.total > 5",
+        "update shop.customers set name = 'x' where id = 9",
+        "select * from shop.orders where tags @> array['t3']",
+    ];
+    for text in texts {
+        source.client.batch_execute(text).await.unwrap();
+    }
+    let snapshot = snapshot::capture(&mut connect(&source.cluster.source("shop")).await.unwrap(), &Scope::default()).await.unwrap();
+    let used = "select (select sum(idx_scan) from pg_stat_user_indexes)::int8, (select sum(calls) from pg_stat_statements where query like '%shop.%' and query not like '%pg_stat%')::int8";
+    let counted = async || {
+        let row = source.client.query_one(used, &[]).await.unwrap();
+        (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1))
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let before = counted().await;
+    let workload = pgload::advisor::workload::read(&snapshot);
+    let queries: Vec<_> = workload.queries.iter().filter(|query| !query.text.contains("pg_stat")).collect();
+    assert!(queries.len() >= texts.len(), "{queries:#?}");
+    let mut one = twin(&snapshot, 1);
+    let mut two = twin(&snapshot, 2);
+    let configurations = configurations(&snapshot);
+    let asks: Vec<Ask<'_>> = configurations
+        .iter()
+        .flat_map(|configuration| queries.iter().map(|query| Ask { query, configuration: configuration.clone() }))
+        .collect();
+    let mut answers = Vec::new();
+    for twin in [&mut one, &mut two] {
+        answers.push(twin.plan_all(&asks));
+        let begun = Instant::now();
+        let mut plans = 0;
+        while begun.elapsed().as_secs() < 2 {
+            plans += twin.plan_all(&asks).len();
+        }
+        println!("{} statements a second", f64::from(u32::try_from(plans).unwrap()) / begun.elapsed().as_secs_f64());
+    }
+    for (ask, answer) in asks.iter().zip(&answers[0]).take(queries.len()) {
+        println!("{:?}: {}", answer, ask.query.text);
+    }
+    assert!(answers[0].iter().all(Result::is_ok), "{answers:#?}");
+    assert_eq!(answers[0], answers[1], "a price does not depend on the worker");
+    assert_eq!(one.plan_all(&asks), answers[0], "nor on what was asked before");
+    assert!(answers[0].iter().flatten().any(|plan| plan.used.iter().any(|used| matches!(used, UsedIndex::Created(_)))));
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(counted().await, before, "planning on the source would count as use of its indexes");
+}
+
+/// Nothing, one candidate, and an existing index hidden.
+fn configurations(snapshot: &Snapshot) -> Vec<Configuration> {
+    let hidden = snapshot.indexes.iter().filter(|index| index.name.name == "orders_customer").map(|index| index.oid).collect();
+    let by_total = Arc::new(candidate(snapshot, "orders", &["total"]));
+    let by_customer = Arc::new(candidate(snapshot, "orders", &["customer_id", "id"]));
+    vec![Configuration::default(), Configuration::with([by_total]), Configuration { hidden, created: [by_customer].into_iter().collect() }]
 }

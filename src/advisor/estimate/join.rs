@@ -79,7 +79,9 @@ fn once(scans: &Scans<'_, '_>, block: &Block, limit: Option<f64>, runs: f64, out
 
 /// Returns the order that spares a sort or a hash: `ORDER BY`, else the grouping's columns.
 fn wanted(block: &Block) -> Vec<(usize, &str, bool, bool)> {
-    if block.sort_by_expression {
+    // Indexes on expressions are not priced here, so no such order is had.
+    let by_expression = block.sort.iter().any(|key| key.of.column().is_none()) || block.grouping.iter().any(|of| of.column().is_none());
+    if block.sort_by_expression || by_expression {
         return Vec::new();
     }
     if !block.sort.is_empty() && !block.grouped {

@@ -53,8 +53,10 @@ impl<'a> Estimate<'a> {
         if let Some(shape) = self.created.get(candidate) {
             return Some(Arc::clone(shape));
         }
-        let facts = self.facts.get(&candidate.table)?;
-        let shape = Arc::new(Shape::of_candidate(candidate, size::btree_size(facts, candidate, self.major)));
+        // Of the access methods this arithmetic knows B-trees alone, and keys that are columns.
+        let modelled = candidate.method == "btree" && candidate.keys.iter().all(|key| key.target.column().is_some());
+        let facts = self.facts.get(&candidate.table).filter(|_| modelled)?;
+        let shape = Arc::new(Shape::of_candidate(candidate, size::size_on(facts, candidate, self.major)));
         self.created.insert(Arc::clone(candidate), Arc::clone(&shape));
         Some(shape)
     }
@@ -95,7 +97,7 @@ impl CostModel for Estimate<'_> {
     }
 
     fn size(&mut self, candidate: &Candidate) -> Bytes {
-        self.facts.get(&candidate.table).map_or(Bytes(0), |facts| size::btree_size(facts, candidate, self.major))
+        self.facts.get(&candidate.table).map_or(Bytes(0), |facts| size::size_on(facts, candidate, self.major))
     }
 }
 

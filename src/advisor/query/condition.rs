@@ -4,16 +4,44 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value, visit_expressions};
 
-use super::scope::{Meaning, Scope, resolve};
-use super::{Class, Condition, Filter, Operand};
+use super::expression::{Bare, Context, Substitute};
+use super::parameter::{number, uses};
+use super::pattern::{beginning_of_like, beginning_of_regex};
+use super::scope::{Meaning, Place, resolve};
+use super::{Arm, Class, Comparison, Condition, Constant, Containment, ExpressionCondition, Filter, Operand, ParameterUse};
+use crate::catalog::KeyTarget;
 
 /// What was learnt from a conjunction, each with the access it belongs to.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    /// Conditions an index could serve.
-    pub(super) conditions: Vec<(usize, Condition)>,
-    /// Those none could.
+    /// Conditions an index on a column could serve.
+    pub(super) conditions: Vec<(Place, Condition)>,
+    /// Those no plain B-tree could.
     pub(super) filters: Vec<(usize, Filter)>,
+    /// Conditions an index on an expression could serve.
+    pub(super) expressions: Vec<(usize, ExpressionCondition)>,
+    /// Conditions for inverted indexes.
+    pub(super) containments: Vec<(usize, Containment)>,
+    /// Conjuncts that are an `OR`.
+    pub(super) alternatives: Vec<(usize, Vec<Arm>)>,
+    /// Conjuncts a partial index could say.
+    pub(super) constants: Vec<(usize, Constant)>,
+    /// What parameters are compared with.
+    pub(super) parameters: Vec<(u32, ParameterUse)>,
+    /// Columns of enclosing blocks that a column of this one has to equal.
+    pub(super) correlated: Vec<Place>,
+}
+
+/// What one side of a comparison is to an index.
+enum Side {
+    /// A plain column, of this block or of the subqueries behind it.
+    Column(Vec<Place>),
+    /// An expression an index could hold.
+    Expression(Bare),
+    /// An expression none could, and why.
+    Unfit(&'static str),
+    /// Nothing of a table of the block.
+    Foreign,
 }
 
 /// Rows kept by a comparison the planner knows nothing about (its `DEFAULT_EQ_SEL`).
@@ -22,6 +50,14 @@ const EQUALITY_UNKNOWN: f64 = 0.005;
 const INEQUALITY_UNKNOWN: f64 = 1.0 / 3.0;
 /// Rows kept by a pattern (convention: the planner's guess depends on the pattern's letters).
 const PATTERN_UNKNOWN: f64 = 0.05;
+/// Values the planner takes an array of unknown length for.
+const ARRAY_UNKNOWN: usize = 10;
+/// The longest list a partial index's predicate is made of (convention: a longer one helps no reader).
+const CONSTANT_LIST_MAX: usize = 32;
+
+const AROUND: &str = "a function, a cast or arithmetic stands around the column";
+const NO_BEGINNING: &str = "the pattern has no fixed beginning an ordered index could use";
+const INSIDE_ARRAY: &str = "the value is looked for inside the column's array: no index knows = ANY (column); write column @> ARRAY[value]";
 
 /// Splits a condition at its top-level `AND`s.
 pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
@@ -41,7 +77,7 @@ fn split<'e>(expr: &'e Expr, at: &BinaryOperator) -> Vec<&'e Expr> {
 }
 
 /// Strips parentheses.
-fn bare(mut expr: &Expr) -> &Expr {
+pub(super) fn bare(mut expr: &Expr) -> &Expr {
     while let Expr::Nested(inner) = expr {
         expr = inner;
     }
@@ -49,14 +85,15 @@ fn bare(mut expr: &Expr) -> &Expr {
 }
 
 /// Classifies one conjunct.
-pub(super) fn classify(scopes: &[Scope<'_>], expr: &Expr) -> Terms {
-    let mut classifier = Classifier { scopes, terms: Terms::default() };
+pub(super) fn classify(context: Context<'_, '_>, expr: &Expr) -> Terms {
+    let mut classifier = Classifier { context, terms: Terms::default() };
     classifier.conjunct(bare(expr));
+    classifier.constant(expr);
     classifier.terms
 }
 
 struct Classifier<'s, 'a> {
-    scopes: &'s [Scope<'a>],
+    context: Context<'s, 'a>,
     terms: Terms,
 }
 
@@ -65,37 +102,14 @@ impl Classifier<'_, '_> {
         match expr {
             Expr::BinaryOp { op: BinaryOperator::Or, .. } => self.alternatives(expr),
             Expr::BinaryOp { left, op, right } => self.binary(expr, bare(left), op, bare(right)),
-            Expr::InList { expr: column, list, negated: false } => {
-                let operand = if list.len() == 1 { self.operand(&list[0], None) } else { Some(Operand::Expression) };
-                let known = list.iter().all(|value| self.local_columns(value).is_empty());
-                match (self.column(column), operand.filter(|_| known)) {
-                    (Some((access, column)), Some(operand)) => {
-                        self.condition(access, column, Class::Equality { values: list.len().max(1) }, operand);
-                    }
-                    _ => self.filter(expr, "a function, a cast or arithmetic stands around the column", EQUALITY_UNKNOWN),
-                }
-            }
-            Expr::InSubquery { expr: column, negated: false, .. } => match self.column(column) {
-                Some((access, column)) => self.condition(access, column, Class::Equality { values: 1 }, Operand::Subquery),
-                None => self.filter(expr, "several columns or an expression are compared with a subquery", 0.5),
-            },
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
-                let operand = match bare(right) {
-                    Expr::Subquery(_) => Some(Operand::Subquery),
-                    right => self.operand(right, None).filter(|_| self.local_columns(right).is_empty()),
-                };
-                match (self.column(left), operand) {
-                    (Some((access, column)), Some(operand)) => self.condition(access, column, Class::Equality { values: 10 }, operand),
-                    _ => self.filter(expr, "the array is not constant, or the column stands inside an expression", EQUALITY_UNKNOWN),
-                }
-            }
+            Expr::InList { expr: column, list, negated: false } => self.list(expr, bare(column), list),
+            Expr::InSubquery { expr: column, negated: false, .. } => self.subquery(expr, bare(column)),
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => self.any(expr, bare(left), bare(right)),
             Expr::Between { expr: column, negated: false, low, high } => {
-                match (self.column(column), self.operand(low, None), self.operand(high, None)) {
-                    (Some((access, column)), Some(low), Some(high)) => {
-                        self.condition(access, column.clone(), Class::Above, low);
-                        self.condition(access, column, Class::Below, high);
-                    }
-                    _ => self.filter(expr, "a function, a cast or arithmetic stands around the column", EQUALITY_UNKNOWN),
+                let low_used = self.compared(bare(column), &Class::Above, bare(low));
+                let high_used = self.compared(bare(column), &Class::Below, bare(high));
+                if !(low_used && high_used) {
+                    self.filter(expr, self.reason(bare(column)).unwrap_or(AROUND), EQUALITY_UNKNOWN);
                 }
             }
             Expr::IsNull(column) => self.test(expr, column, Class::IsNull, Operand::Expression),
@@ -106,125 +120,427 @@ impl Classifier<'_, '_> {
                 self.test(expr, expr, Class::Equality { values: 1 }, Operand::Literal("t".into()));
             }
             Expr::UnaryOp { op: UnaryOperator::Not, expr: column } => {
-                if self.column(column).is_some() {
+                if matches!(bare(column), Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
                     self.test(expr, column, Class::Equality { values: 1 }, Operand::Literal("f".into()));
                 } else {
                     self.filter(expr, "it is negated", 0.9);
                 }
             }
-            Expr::Like { negated: false, any: false, expr: column, pattern, .. } => self.like(expr, column, pattern),
-            Expr::ILike { negated: false, .. } | Expr::SimilarTo { negated: false, .. } => {
-                self.filter(expr, "the pattern has no fixed beginning an ordered index could use", PATTERN_UNKNOWN);
-            }
+            Expr::Like { negated: false, any: false, expr: column, pattern, .. } => self.pattern(expr, bare(column), "like", pattern),
+            Expr::ILike { negated: false, any: false, expr: column, pattern, .. } => self.pattern(expr, bare(column), "ilike", pattern),
+            Expr::SimilarTo { negated: false, .. } => self.filter(expr, NO_BEGINNING, PATTERN_UNKNOWN),
             Expr::Exists { .. } => {}
             _ => self.filter(expr, "its kind of condition is not served by a B-tree", 0.9),
         }
     }
 
     fn binary(&mut self, whole: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) {
-        let Some(class) = comparison(op) else {
-            return match op {
-                BinaryOperator::PGLikeMatch => self.like(whole, left, right),
-                BinaryOperator::NotEq => self.filter(whole, "everything but one value qualifies", 0.9),
-                _ => self.filter(whole, "its operator is not one of a B-tree", EQUALITY_UNKNOWN),
+        if let Some(class) = comparison(op) {
+            return match (left, right) {
+                (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() && !left.is_empty() => {
+                    // Equality of rows holds column by column; their order is decided by the first column that differs, so
+                    // only the first one bounds a range.
+                    let bounding = if matches!(class, Class::Equality { .. }) { left.len() } else { 1 };
+                    for (left, right) in left.iter().zip(right).take(bounding) {
+                        self.compare(whole, bare(left), &class, bare(right));
+                    }
+                }
+                _ => self.compare(whole, left, &class, right),
             };
-        };
-        match (left, right) {
-            (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() && !left.is_empty() => {
-                // Equality of rows holds column by column; their order is decided by the first column that differs, so
-                // only the first one bounds a range.
-                let bounding = if matches!(class, Class::Equality { .. }) { left.len() } else { 1 };
-                for (left, right) in left.iter().zip(right).take(bounding) {
-                    self.compare(whole, bare(left), class.clone(), bare(right));
-                }
+        }
+        match op {
+            BinaryOperator::PGLikeMatch => self.pattern(whole, left, "like", right),
+            BinaryOperator::PGILikeMatch => self.pattern(whole, left, "ilike", right),
+            BinaryOperator::PGRegexMatch => self.pattern(whole, left, "~", right),
+            BinaryOperator::PGRegexIMatch => self.pattern(whole, left, "~*", right),
+            BinaryOperator::PGStartsWith => self.pattern(whole, left, "^@", right),
+            BinaryOperator::NotEq => {
+                self.role(left, right, Comparison::Equal);
+                self.role(right, left, Comparison::Equal);
+                self.filter(whole, "everything but one value qualifies", 0.9);
             }
-            _ => self.compare(whole, left, class, right),
+            op => match containment(op) {
+                Some(operator) => self.contained(whole, left, operator, right),
+                None => self.filter(whole, "its operator is not one of a B-tree", EQUALITY_UNKNOWN),
+            },
         }
     }
 
-    fn compare(&mut self, whole: &Expr, left: &Expr, class: Class, right: &Expr) {
-        let mut used = false;
-        for (side, other, class) in [(left, right, class.clone()), (right, left, mirrored(&class))] {
-            if let Some((access, column)) = self.column(side)
-                && let Some(operand) = self.operand(other, Some(access))
-            {
-                self.condition(access, column, class, operand);
-                used = true;
-            }
-        }
-        if !used {
+    fn compare(&mut self, whole: &Expr, left: &Expr, class: &Class, right: &Expr) {
+        let forth = self.compared(left, class, right);
+        let back = self.compared(right, &mirrored(class), left);
+        if !forth && !back {
             let kept = if matches!(class, Class::Equality { .. }) { EQUALITY_UNKNOWN } else { INEQUALITY_UNKNOWN };
-            self.filter(whole, "a function, a cast or arithmetic stands around the column", kept);
+            let reason = self.reason(left).or_else(|| self.reason(right)).unwrap_or(AROUND);
+            self.filter(whole, reason, kept);
         }
     }
 
-    /// `a = 1 or a = 2` is a list; an `OR` over several columns would need several indexes at once.
-    fn alternatives(&mut self, whole: &Expr) {
-        let arms = split(whole, &BinaryOperator::Or);
-        let mut column = None;
-        let mut values = 0;
-        for arm in &arms {
-            let mut inner = Classifier { scopes: self.scopes, terms: Terms::default() };
-            inner.conjunct(arm);
-            match inner.terms.conditions.as_slice() {
-                [(access, Condition { column: name, class: Class::Equality { values: more }, operand })]
-                    if !matches!(operand, Operand::Joined { .. } | Operand::Subquery)
-                        && column.as_ref().is_none_or(|found| *found == (*access, name.clone())) =>
-                {
-                    column = Some((*access, name.clone()));
-                    values += more;
-                }
-                _ => return self.filter(whole, "OR over different columns would need several indexes at once", INEQUALITY_UNKNOWN),
-            }
-        }
-        if let Some((access, column)) = column {
-            self.condition(access, column, Class::Equality { values: values.max(2) }, Operand::Expression);
-        }
-    }
-
-    fn like(&mut self, whole: &Expr, column: &Expr, pattern: &Expr) {
-        let found = self.column(column);
-        let prefix = match self.operand(pattern, None) {
-            Some(Operand::Literal(pattern)) => fixed_beginning(&pattern),
-            Some(_) => return self.filter(whole, "the pattern is a parameter: its beginning is unknown to the planner", PATTERN_UNKNOWN),
-            None => String::new(),
+    /// Notes what an index on `side` could do with a comparison; returns whether one on a plain column could.
+    fn compared(&mut self, side: &Expr, class: &Class, other: &Expr) -> bool {
+        let comparison = match class {
+            Class::Above => Comparison::Above,
+            Class::Below => Comparison::Below,
+            _ => Comparison::Equal,
         };
-        match found {
-            Some((access, column)) if !prefix.is_empty() => {
-                self.condition(access, column, Class::Prefix(prefix.clone()), Operand::Literal(prefix))
+        self.role(side, other, comparison);
+        match self.side(side) {
+            Side::Column(places) => {
+                let Some(operand) = self.operand(other, self.own_access(&places)) else { return false };
+                if matches!(class, Class::Equality { .. }) && operand == Operand::Outer {
+                    self.terms.correlated.extend(self.outer_column(other));
+                }
+                self.condition(places, class, &operand);
+                true
             }
-            _ => self.filter(whole, "the pattern has no fixed beginning an ordered index could use", PATTERN_UNKNOWN),
+            Side::Expression(found) => {
+                if let Some(operand) = self.operand(other, Some(found.access)) {
+                    self.expression(found, class.clone(), operand);
+                }
+                false
+            }
+            Side::Unfit(_) | Side::Foreign => false,
         }
+    }
+
+    fn list(&mut self, whole: &Expr, column: &Expr, list: &[Expr]) {
+        // `(a, b) IN ((1, 2), (3, 4))` says so much of each column.
+        if let Expr::Tuple(columns) = column {
+            for (at, column) in columns.iter().enumerate() {
+                let values: Option<Vec<&Expr>> = list
+                    .iter()
+                    .map(|row| match bare(row) {
+                        Expr::Tuple(row) => row.get(at),
+                        _ => None,
+                    })
+                    .collect();
+                match values {
+                    Some(values) => self.listed(whole, bare(column), &values),
+                    None => self.filter(whole, AROUND, EQUALITY_UNKNOWN),
+                }
+            }
+            return;
+        }
+        self.listed(whole, column, &list.iter().collect::<Vec<_>>());
+    }
+
+    fn listed(&mut self, whole: &Expr, column: &Expr, values: &[&Expr]) {
+        values.iter().for_each(|value| self.role(column, value, Comparison::Equal));
+        let operand = match values {
+            [only] => self.operand(only, None),
+            values => values.iter().all(|value| self.local(value).is_empty()).then_some(Operand::Expression),
+        };
+        let class = Class::Equality { values: values.len().max(1) };
+        match (self.side(column), operand) {
+            (Side::Column(places), Some(operand)) => self.condition(places, &class, &operand),
+            (Side::Expression(found), Some(operand)) => {
+                self.expression(found, class, operand);
+                self.filter(whole, AROUND, EQUALITY_UNKNOWN);
+            }
+            (Side::Unfit(reason), _) => self.filter(whole, reason, EQUALITY_UNKNOWN),
+            _ => self.filter(whole, AROUND, EQUALITY_UNKNOWN),
+        }
+    }
+
+    fn subquery(&mut self, whole: &Expr, column: &Expr) {
+        let columns = match column {
+            Expr::Tuple(columns) => columns.iter().map(bare).collect(),
+            column => vec![column],
+        };
+        for column in columns {
+            match self.side(column) {
+                Side::Column(places) => self.condition(places, &Class::Equality { values: 1 }, &Operand::Subquery),
+                Side::Expression(found) => {
+                    self.expression(found, Class::Equality { values: 1 }, Operand::Subquery);
+                    self.filter(whole, AROUND, 0.5);
+                }
+                _ => self.filter(whole, "several columns or an expression are compared with a subquery", 0.5),
+            }
+        }
+    }
+
+    fn any(&mut self, whole: &Expr, left: &Expr, right: &Expr) {
+        if let Expr::Subquery(_) = right {
+            return self.subquery(whole, left);
+        }
+        let values = match right {
+            Expr::Array(array) => {
+                array.elem.iter().for_each(|value| self.role(left, value, Comparison::Equal));
+                array.elem.len().max(1)
+            }
+            right => {
+                self.role(left, right, Comparison::AnyOf);
+                match self.operand(right, None) {
+                    Some(Operand::Literal(text)) if text.starts_with('{') => text.matches(',').count() + 1,
+                    _ => ARRAY_UNKNOWN,
+                }
+            }
+        };
+        let operand = self.operand(right, None).filter(|_| self.local(right).is_empty());
+        let class = Class::Equality { values };
+        match (self.side(left), operand) {
+            (Side::Column(places), Some(operand)) => self.condition(places, &class, &operand),
+            (Side::Expression(found), Some(operand)) => {
+                self.expression(found, class, operand);
+                self.filter(whole, AROUND, EQUALITY_UNKNOWN);
+            }
+            _ if matches!(self.side(right), Side::Column(_) | Side::Expression(_)) => {
+                self.role(right, left, Comparison::Elements);
+                self.filter(whole, INSIDE_ARRAY, EQUALITY_UNKNOWN);
+            }
+            _ => self.filter(whole, "the array is not constant, or the column stands inside an expression", EQUALITY_UNKNOWN),
+        }
+    }
+
+    /// An `OR`: the same column in every arm is a list; other columns may be served by several indexes at once.
+    fn alternatives(&mut self, whole: &Expr) {
+        let arms: Vec<Vec<&Expr>> = split(whole, &BinaryOperator::Or).into_iter().map(conjuncts).collect();
+        // `$1 IS NULL OR a = $1` is how applications make a condition optional: with a value, the planner sees `a = $1`.
+        let (optional, arms): (Vec<_>, Vec<_>) =
+            arms.into_iter().partition(|arm| matches!(arm.as_slice(), [only] if tests_parameter(only)));
+        if let ([_, ..], [only]) = (optional.as_slice(), arms.as_slice()) {
+            only.iter().for_each(|conjunct| self.conjunct(conjunct));
+            return;
+        }
+        let Some(first) = arms.first() else { return };
+        let common: Vec<&Expr> = first.iter().copied().filter(|part| arms.iter().all(|arm| arm.contains(part))).collect();
+        common.iter().for_each(|conjunct| self.conjunct(conjunct));
+        let arms: Vec<Vec<&Expr>> = arms.iter().map(|arm| arm.iter().copied().filter(|part| !common.contains(part)).collect()).collect();
+        // `a OR (a AND b)` is `a`.
+        if arms.iter().any(Vec::is_empty) {
+            return;
+        }
+        let learnt: Vec<Terms> = arms
+            .iter()
+            .map(|arm| {
+                let mut inner = Classifier { context: self.context, terms: Terms::default() };
+                arm.iter().for_each(|conjunct| inner.conjunct(conjunct));
+                inner.terms
+            })
+            .collect();
+        for terms in &learnt {
+            self.terms.parameters.extend(terms.parameters.iter().cloned());
+        }
+        if let Some((places, values)) = one_list(&arms, &learnt) {
+            return self.condition(places, &Class::Equality { values }, &Operand::Expression);
+        }
+        let accesses: Vec<usize> = {
+            let mut accesses: Vec<usize> = self.local(whole).into_iter().map(|place| place.access).collect();
+            accesses.sort_unstable();
+            accesses.dedup();
+            accesses
+        };
+        let own = self.context.scopes.last().map_or(0, |scope| scope.block);
+        for access in accesses {
+            let served: Option<Vec<Arm>> = learnt.iter().map(|terms| arm(terms, own, access)).collect();
+            if let Some(served) = served {
+                self.terms.alternatives.push((access, served));
+            }
+        }
+        self.filter(whole, "OR over different columns would need several indexes at once", INEQUALITY_UNKNOWN);
+    }
+
+    fn pattern(&mut self, whole: &Expr, column: &Expr, operator: &str, pattern: &Expr) {
+        self.role(column, pattern, Comparison::Pattern);
+        let side = self.side(column);
+        let access = match &side {
+            Side::Column(places) => self.own_access(places),
+            Side::Expression(found) => Some(found.access),
+            Side::Unfit(reason) => return self.filter(whole, reason, PATTERN_UNKNOWN),
+            Side::Foreign => return self.filter(whole, NO_BEGINNING, PATTERN_UNKNOWN),
+        };
+        let Some(operand) = self.operand(pattern, access) else { return self.filter(whole, NO_BEGINNING, PATTERN_UNKNOWN) };
+        let beginning = |pattern: &str| match operator {
+            "like" => beginning_of_like(pattern),
+            "~" => beginning_of_regex(pattern),
+            "^@" => pattern.to_owned(),
+            _ => String::new(),
+        };
+        let (prefix, reason) = match &operand {
+            Operand::Literal(pattern) => (beginning(pattern), NO_BEGINNING),
+            // Values seen tell what the text does not: a search that always begins with letters.
+            Operand::Parameter => (
+                number(pattern).and_then(|at| self.beginning_seen(at, &beginning)).unwrap_or_default(),
+                "the pattern is a parameter: its beginning is unknown to the planner",
+            ),
+            _ => (String::new(), NO_BEGINNING),
+        };
+        if !prefix.is_empty() {
+            let constant = if operand == Operand::Parameter { Operand::Parameter } else { Operand::Literal(prefix.clone()) };
+            return match side {
+                Side::Column(places) => self.condition(places, &Class::Prefix(prefix), &constant),
+                Side::Expression(found) => {
+                    self.expression(found, Class::Prefix(prefix), constant);
+                    self.filter(whole, AROUND, PATTERN_UNKNOWN);
+                }
+                Side::Unfit(_) | Side::Foreign => {}
+            };
+        }
+        if operator != "^@" {
+            self.inverted(side, operator, operand);
+        }
+        self.filter(whole, reason, PATTERN_UNKNOWN);
+    }
+
+    /// Returns the fixed beginning of the first pattern seen, when every one seen has some.
+    fn beginning_seen(&self, number: u32, beginning: &dyn Fn(&str) -> String) -> Option<String> {
+        let at = (number as usize).checked_sub(1)?;
+        let seen: Option<Vec<String>> = self
+            .context
+            .captured
+            .0
+            .iter()
+            .map(|call| call.get(at).and_then(Option::as_deref).map(beginning).filter(|fixed| !fixed.is_empty()))
+            .collect();
+        seen?.into_iter().next()
+    }
+
+    /// `tags @> $1` and its like, either way round.
+    fn contained(&mut self, whole: &Expr, left: &Expr, operator: &str, right: &Expr) {
+        let comparison = if operator == "%" { Comparison::Equal } else { Comparison::Elements };
+        let mut reason = "its operator is not one of a B-tree";
+        for (side, operator, other) in [(left, Some(operator), right), (right, commuted(operator), left)] {
+            let Some(operator) = operator else { continue };
+            self.role(side, other, comparison);
+            let side = self.side(side);
+            let access = match &side {
+                Side::Column(places) => self.own_access(places),
+                Side::Expression(found) => Some(found.access),
+                Side::Unfit(why) => {
+                    reason = why;
+                    continue;
+                }
+                Side::Foreign => continue,
+            };
+            if let Some(operand) = self.operand(other, access) {
+                self.inverted(side, operator, operand);
+            }
+        }
+        self.filter(whole, reason, EQUALITY_UNKNOWN);
+    }
+
+    fn inverted(&mut self, side: Side, operator: &str, operand: Operand) {
+        let (access, target, columns) = match side {
+            Side::Column(places) => {
+                let own = self.context.scopes.last().map(|scope| scope.block);
+                let Some(place) = places.into_iter().find(|place| Some(place.block) == own) else { return };
+                (place.access, KeyTarget::Column(place.column.clone()), vec![place.column])
+            }
+            Side::Expression(found) => (found.access, KeyTarget::Expression(found.expr.to_string()), found.columns),
+            Side::Unfit(_) | Side::Foreign => return,
+        };
+        self.terms.containments.push((access, Containment { target, columns, operator: operator.to_owned(), operand }));
     }
 
     fn test(&mut self, whole: &Expr, column: &Expr, class: Class, operand: Operand) {
-        match self.column(column) {
-            Some((access, column)) => self.condition(access, column, class, operand),
-            None => self.filter(whole, "the test is of an expression, not of a column", 0.5),
+        match self.side(bare(column)) {
+            Side::Column(places) => self.condition(places, &class, &operand),
+            Side::Expression(found) => {
+                self.expression(found, class, operand);
+                self.filter(whole, "the test is of an expression, not of a column", 0.5);
+            }
+            Side::Unfit(reason) => self.filter(whole, reason, 0.5),
+            Side::Foreign => self.filter(whole, "the test is of an expression, not of a column", 0.5),
         }
     }
 
-    fn condition(&mut self, access: usize, column: String, class: Class, operand: Operand) {
-        self.terms.conditions.push((access, Condition { column, class, operand }));
+    fn condition(&mut self, places: Vec<Place>, class: &Class, operand: &Operand) {
+        for place in places {
+            let condition = Condition { column: place.column.clone(), class: class.clone(), operand: operand.clone() };
+            self.terms.conditions.push((place, condition));
+        }
+    }
+
+    fn expression(&mut self, found: Bare, class: Class, operand: Operand) {
+        let condition = ExpressionCondition { expression: found.expr.to_string(), columns: found.columns, class, operand };
+        self.terms.expressions.push((found.access, condition));
+    }
+
+    /// Notes a conjunct whose every value is known.
+    fn constant(&mut self, expr: &Expr) {
+        let long = |list: usize| list > CONSTANT_LIST_MAX;
+        if matches!(bare(expr), Expr::InList { list, .. } if long(list.len()))
+            || matches!(bare(expr), Expr::AnyOp { .. } | Expr::Exists { .. })
+        {
+            return;
+        }
+        let Some(found) = self.context.bare(expr, Substitute::Usual) else { return };
+        if self.context.fault(&found).is_none() {
+            let Bare { access, columns, expr, .. } = found;
+            self.terms.constants.push((access, Constant { text: expr.to_string(), columns }));
+        }
     }
 
     /// Notes a condition no index serves, for each table it names.
     fn filter(&mut self, whole: &Expr, reason: &'static str, selectivity: f64) {
-        let found = self.local_columns(whole);
-        let mut accesses: Vec<usize> = found.iter().map(|(access, _)| *access).collect();
+        let found = self.local(whole);
+        let mut accesses: Vec<usize> = found.iter().map(|place| place.access).collect();
         accesses.sort_unstable();
         accesses.dedup();
         // A condition over two tables filters their join, not either of them.
         let selectivity = if accesses.len() > 1 { 1.0 } else { selectivity };
         for access in accesses {
-            let columns = found.iter().filter(|(of, _)| *of == access).map(|(_, column)| column.clone()).collect();
+            let mut columns: Vec<String> = Vec::new();
+            for place in found.iter().filter(|place| place.access == access) {
+                if !columns.contains(&place.column) {
+                    columns.push(place.column.clone());
+                }
+            }
             self.terms.filters.push((access, Filter { columns, reason, selectivity }));
         }
     }
 
-    /// Returns the bare column an expression is.
-    fn column(&self, expr: &Expr) -> Option<(usize, String)> {
-        column(self.scopes, expr)
+    /// Notes what a parameter on one side is compared with on the other.
+    fn role(&mut self, side: &Expr, other: &Expr, comparison: Comparison) {
+        let places = match self.side(side) {
+            Side::Column(places) => places,
+            // `lower(email) = $1` wants a value of the column, changed in form only.
+            _ => match self.local(side).as_slice() {
+                [only] if keeps_the_type(side) => vec![only.clone()],
+                _ => return,
+            },
+        };
+        if let Some(place) = places.first() {
+            uses(other, comparison, &mut |number, comparison| {
+                let column = ParameterUse::Column { table: place.table, column: place.column.clone(), comparison };
+                self.terms.parameters.push((number, column));
+            });
+        }
+    }
+
+    fn side(&self, expr: &Expr) -> Side {
+        let parts = match bare(expr) {
+            Expr::Identifier(name) => std::slice::from_ref(name),
+            Expr::CompoundIdentifier(parts) => parts.as_slice(),
+            Expr::Value(_) => return Side::Foreign,
+            expr => return self.wrapped(expr),
+        };
+        match resolve(self.context.scopes, parts) {
+            Meaning::Column(place) => Side::Column(vec![place]),
+            Meaning::Elsewhere([]) | Meaning::Outer(_) | Meaning::Other => Side::Foreign,
+            Meaning::Elsewhere(places) => Side::Column(places.to_vec()),
+            Meaning::Expression { .. } => self.wrapped(expr),
+        }
+    }
+
+    fn wrapped(&self, expr: &Expr) -> Side {
+        let Some(found) = self.context.bare(expr, Substitute::Only) else { return Side::Foreign };
+        // A cast that changes nothing leaves the column.
+        if let (Expr::Identifier(_), [column], Some(scope)) = (&found.expr, found.columns.as_slice(), self.context.scopes.last()) {
+            let Some(table) = self.context.table(found.access) else { return Side::Foreign };
+            return Side::Column(vec![Place { block: scope.block, access: found.access, table: table.oid, column: column.clone() }]);
+        }
+        match self.context.fault(&found) {
+            Some(reason) => Side::Unfit(reason),
+            None => Side::Expression(found),
+        }
+    }
+
+    fn reason(&self, expr: &Expr) -> Option<&'static str> {
+        match self.side(expr) {
+            Side::Unfit(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// Returns what a column of `access` is compared with; `None` when that changes with the table's own rows.
@@ -238,65 +554,117 @@ impl Classifier<'_, '_> {
                 other => Operand::Literal(other.clone().into_string().unwrap_or_default()),
             }),
             Expr::TypedString(typed) => Some(Operand::Literal(typed.value.value.clone().into_string().unwrap_or_default())),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Some(match self.operand(expr, access)? {
+                Operand::Literal(number) => Operand::Literal(format!("-{number}")),
+                Operand::Joined { access, .. } => Operand::Joined { access, column: None },
+                _ => Operand::Expression,
+            }),
             Expr::Cast { expr, .. } => match self.operand(expr, access)? {
                 Operand::Joined { access, .. } => Some(Operand::Joined { access, column: None }),
                 operand => Some(operand),
             },
             Expr::Subquery(_) => Some(Operand::Expression),
             expr => {
-                let found = self.local_columns(expr);
-                if found.iter().any(|(of, _)| Some(*of) == access) {
+                let found = self.local(expr);
+                if found.iter().any(|place| Some(place.access) == access) {
                     return None;
                 }
-                if let Some((other, _)) = found.first() {
-                    let column = self.column(expr).map(|(_, column)| column);
-                    // Without an access of its own (BETWEEN, LIKE) a join condition is left as a filter.
-                    return access.map(|_| Operand::Joined { access: *other, column });
+                if let Some(other) = found.first() {
+                    let column = match self.side(expr) {
+                        Side::Column(places) => places.into_iter().next().map(|place| place.column),
+                        _ => None,
+                    };
+                    // Without an access of its own (a list) a join condition is left as a filter.
+                    return access.map(|_| Operand::Joined { access: other.access, column });
                 }
-                Some(if self.names_outer(expr) { Operand::Outer } else { Operand::Expression })
+                Some(self.foreign(expr))
             }
+        }
+    }
+
+    /// Returns what an expression without columns of this block's tables is.
+    fn foreign(&self, expr: &Expr) -> Operand {
+        let mut operand = Operand::Expression;
+        each_name(expr, |parts| match resolve(self.context.scopes, parts) {
+            Meaning::Elsewhere(_) => operand = Operand::Subquery,
+            Meaning::Outer(_) if operand == Operand::Expression => operand = Operand::Outer,
+            _ => {}
+        });
+        operand
+    }
+
+    /// Returns the column of an enclosing block that an expression plainly is.
+    fn outer_column(&self, expr: &Expr) -> Option<Place> {
+        let parts = match bare(expr) {
+            Expr::Identifier(name) => std::slice::from_ref(name),
+            Expr::CompoundIdentifier(parts) => parts.as_slice(),
+            _ => return None,
+        };
+        match resolve(self.context.scopes, parts) {
+            Meaning::Outer(places) if places.len() == 1 => places.into_iter().next(),
+            _ => None,
+        }
+    }
+
+    /// Returns the access a condition on these places is of; one that no access has when they lie inside a subquery.
+    fn own_access(&self, places: &[Place]) -> Option<usize> {
+        let own = self.context.scopes.last().map(|scope| scope.block);
+        match places {
+            [place] if Some(place.block) == own => Some(place.access),
+            _ => Some(usize::MAX),
         }
     }
 
     /// Returns the block's own columns an expression names, subqueries included.
-    fn local_columns(&self, expr: &Expr) -> Vec<(usize, String)> {
+    fn local(&self, expr: &Expr) -> Vec<Place> {
+        let own = self.context.scopes.last().map(|scope| scope.block);
         let mut found = Vec::new();
-        each_name(expr, |parts| {
-            if let Meaning::Column { access, column, .. } = resolve(self.scopes, parts) {
-                found.push((access, column));
-            }
+        each_name(expr, |parts| match resolve(self.context.scopes, parts) {
+            Meaning::Column(place) => found.push(place),
+            Meaning::Expression { reads, .. } => found.extend(reads.iter().filter(|place| Some(place.block) == own).cloned()),
+            _ => {}
         });
         found
     }
-
-    fn names_outer(&self, expr: &Expr) -> bool {
-        let mut outer = false;
-        each_name(expr, |parts| outer |= resolve(self.scopes, parts) == Meaning::Outer);
-        outer
-    }
 }
 
-/// Returns the bare column an expression is; casts that change nothing (`varchar` to `text`) are looked through.
-pub(super) fn column(scopes: &[Scope<'_>], expr: &Expr) -> Option<(usize, String)> {
-    let parts = match bare(expr) {
-        Expr::Identifier(name) => std::slice::from_ref(name),
-        Expr::CompoundIdentifier(parts) => parts.as_slice(),
-        Expr::Cast { expr, data_type, .. } if data_type.to_string().eq_ignore_ascii_case("text") => {
-            let (access, name) = column(scopes, expr)?;
-            let source = scopes.last()?.sources.iter().find_map(|source| source.table.filter(|(of, _)| *of == access))?;
-            let type_name = &source.1.column(&name)?.type_name;
-            return (type_name == "text" || type_name.starts_with("character varying")).then_some((access, name));
+/// Returns the column and number of values when every arm of an `OR` compares the same column with constants.
+fn one_list(arms: &[Vec<&Expr>], learnt: &[Terms]) -> Option<(Vec<Place>, usize)> {
+    let mut list: Option<(Vec<Place>, usize)> = None;
+    for (arm, terms) in arms.iter().zip(learnt) {
+        let [(_, Condition { class: Class::Equality { values }, operand, .. }), ..] = terms.conditions.as_slice() else { return None };
+        let places: Vec<Place> = terms.conditions.iter().map(|(place, _)| place.clone()).collect();
+        let constant = !matches!(operand, Operand::Joined { .. } | Operand::Subquery);
+        if arm.len() != 1 || !constant || !terms.filters.is_empty() {
+            return None;
         }
-        _ => return None,
-    };
-    match resolve(scopes, parts) {
-        Meaning::Column { access, column, .. } => Some((access, column)),
-        _ => None,
+        match &mut list {
+            None => list = Some((places, *values)),
+            Some((known, sum)) if *known == places => *sum += values,
+            Some(_) => return None,
+        }
     }
+    list.map(|(places, values)| (places, values.max(2)))
+}
+
+/// Returns what an index on one table could do for an arm of an `OR`; `None` when nothing.
+fn arm(terms: &Terms, block: usize, access: usize) -> Option<Arm> {
+    let arm = Arm {
+        conditions: terms
+            .conditions
+            .iter()
+            .filter(|(place, _)| place.block == block && place.access == access)
+            .map(|(_, condition)| condition.clone())
+            .collect(),
+        expressions: terms.expressions.iter().filter(|(of, _)| *of == access).map(|(_, found)| found.clone()).collect(),
+        containments: terms.containments.iter().filter(|(of, _)| *of == access).map(|(_, found)| found.clone()).collect(),
+    };
+    let serves = arm.conditions.iter().any(|condition| condition.class != Class::NotNull);
+    (serves || !arm.expressions.is_empty() || !arm.containments.is_empty()).then_some(arm)
 }
 
 /// Calls `visit` for every name in an expression.
-fn each_name(expr: &Expr, mut visit: impl FnMut(&[Ident])) {
+pub(super) fn each_name(expr: &Expr, mut visit: impl FnMut(&[Ident])) {
     let _ = visit_expressions(expr, |expr| {
         match expr {
             Expr::Identifier(name) => visit(std::slice::from_ref(name)),
@@ -305,6 +673,32 @@ fn each_name(expr: &Expr, mut visit: impl FnMut(&[Ident])) {
         }
         ControlFlow::<()>::Continue(())
     });
+}
+
+/// Returns whether an expression asks only whether a parameter was given.
+fn tests_parameter(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::IsNull(inner) | Expr::IsNotNull(inner) => number(inner).is_some(),
+        Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
+            let constant = |expr: &Expr| matches!(bare(expr), Expr::Value(_)) || number(expr).is_some();
+            constant(left) && constant(right)
+        }
+        _ => number(expr).is_some(),
+    }
+}
+
+/// Returns whether an expression over one column gives values of the column's own type.
+fn keeps_the_type(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::Function(function) => {
+            matches!(
+                super::names::last_part(&function.name).as_str(),
+                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent"
+            )
+        }
+        Expr::Trim { .. } | Expr::Collate { .. } => true,
+        _ => false,
+    }
 }
 
 fn comparison(op: &BinaryOperator) -> Option<Class> {
@@ -325,6 +719,50 @@ fn comparison(op: &BinaryOperator) -> Option<Class> {
     }
 }
 
+/// Returns the name of an operator that inverted or space-partitioning indexes may know.
+fn containment(op: &BinaryOperator) -> Option<&str> {
+    const KNOWN: &[&str] =
+        &["@>", "<@", "&&", "?", "?|", "?&", "@@", "@?", "%", "<%", "%>", "<<%", "%>>", "<<", ">>", "&<", "&>", "-|-", "<<=", ">>="];
+    let name = match op {
+        BinaryOperator::AtArrow => "@>",
+        BinaryOperator::ArrowAt => "<@",
+        BinaryOperator::PGOverlap => "&&",
+        BinaryOperator::Question => "?",
+        BinaryOperator::QuestionPipe => "?|",
+        BinaryOperator::QuestionAnd => "?&",
+        BinaryOperator::AtAt => "@@",
+        BinaryOperator::AtQuestion => "@?",
+        BinaryOperator::Modulo => "%",
+        BinaryOperator::PGBitwiseShiftLeft => "<<",
+        BinaryOperator::PGBitwiseShiftRight => ">>",
+        BinaryOperator::AndLt => "&<",
+        BinaryOperator::AndGt => "&>",
+        BinaryOperator::Custom(name) => name,
+        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last()?,
+        _ => return None,
+    };
+    KNOWN.contains(&name).then_some(name)
+}
+
+/// Returns the operator that says the same with its sides exchanged.
+fn commuted(operator: &str) -> Option<&'static str> {
+    Some(match operator {
+        "@>" => "<@",
+        "<@" => "@>",
+        "&&" => "&&",
+        "@@" => "@@",
+        "%" => "%",
+        "<%" => "%>",
+        "%>" => "<%",
+        "<<" => ">>",
+        ">>" => "<<",
+        "-|-" => "-|-",
+        "<<=" => ">>=",
+        ">>=" => "<<=",
+        _ => return None,
+    })
+}
+
 /// Returns what a comparison asks of its right-hand side.
 fn mirrored(class: &Class) -> Class {
     match class {
@@ -332,9 +770,4 @@ fn mirrored(class: &Class) -> Class {
         Class::Below => Class::Above,
         other => other.clone(),
     }
-}
-
-/// Returns what stands before the first wildcard of a `LIKE` pattern.
-fn fixed_beginning(pattern: &str) -> String {
-    pattern.chars().take_while(|letter| !matches!(letter, '%' | '_' | '\\')).collect()
 }

@@ -2,17 +2,30 @@
 //!
 //! [`workload::read`](super::workload::read) makes these from a snapshot; candidates and cost models read them.
 
+mod captured;
+mod common;
 mod condition;
+mod equivalence;
+mod expression;
+mod from;
+mod kind;
+mod names;
+mod parameter;
+mod pattern;
 mod read;
 mod scope;
+mod select;
 mod syntax;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{KeyTarget, Oid};
 
+pub(crate) use names::Names;
 pub(crate) use read::{Reading, read};
-pub(crate) use scope::Names;
 
 /// A statement of the workload, its weight, and its accesses to tables.
 #[derive(Debug, Clone, PartialEq)]
@@ -290,6 +303,24 @@ impl Query {
     /// Returns the rows one call returns or affects on average.
     pub fn rows_per_call(&self) -> Option<f64> {
         (self.calls > 0).then(|| self.rows as f64 / self.calls as f64)
+    }
+}
+
+impl Access {
+    /// Returns an access to a table of which nothing is asked yet.
+    pub(crate) fn of(table: Oid) -> Self {
+        Self {
+            table,
+            conditions: Vec::new(),
+            filters: Vec::new(),
+            expressions: Vec::new(),
+            containments: Vec::new(),
+            alternatives: Vec::new(),
+            constants: Vec::new(),
+            nearest: None,
+            columns: BTreeSet::new(),
+            whole_row: false,
+        }
     }
 }
 

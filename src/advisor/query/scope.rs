@@ -1,79 +1,26 @@
-//! Which table and column a name means.
+//! Which column a name means: of a table, through subqueries and views, or of an outer block.
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use sqlparser::ast::{Expr, Ident};
 
-use crate::catalog::{Oid, Relations, Table};
+use super::names::folded;
+use crate::catalog::{Oid, Table};
 
-/// A snapshot's tables by schema and name.
-#[derive(Debug)]
-pub(crate) struct Names<'a> {
-    by_name: HashMap<(&'a str, &'a str), &'a Table>,
+/// A column of a table some block reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The block, as an index into the query's blocks.
+    pub(super) block: usize,
+    /// The access within the block.
+    pub(super) access: usize,
+    /// The table's oid.
+    pub(super) table: Oid,
+    /// The column.
+    pub(super) column: String,
 }
 
-/// What a table's name means.
-pub(super) enum Named<'a> {
-    /// A table of the snapshot.
-    Table(&'a Table),
-    /// A relation of the system: no workload of the application's.
-    System,
-    /// Neither: a view, a temporary table, a table outside the snapshot.
-    Unknown(String),
-}
-
-impl<'a> Names<'a> {
-    /// Orders the tables for look-up.
-    pub(crate) fn new(relations: &Relations<'a>) -> Self {
-        let tables = &relations.snapshot.tables;
-        Self { by_name: tables.iter().map(|table| ((table.name.schema.as_str(), table.name.name.as_str()), table)).collect() }
-    }
-
-    /// Finds a table along a search path.
-    pub(super) fn find(&self, name: &ObjectName, schemas: &[String]) -> Named<'a> {
-        let parts: Vec<String> = name.0.iter().filter_map(ObjectNamePart::as_ident).map(folded).collect();
-        let (schema, table) = match parts.as_slice() {
-            [table] => (None, table),
-            [.., schema, table] => (Some(schema), table),
-            [] => return Named::Unknown(name.to_string()),
-        };
-        let found = match schema {
-            Some(schema) => self.by_name.get(&(schema.as_str(), table.as_str())),
-            None => schemas.iter().find_map(|schema| self.by_name.get(&(schema.as_str(), table.as_str()))),
-        };
-        match (found, schema) {
-            (Some(table), _) => Named::Table(table),
-            (None, Some(schema)) if schema == "information_schema" || schema.starts_with("pg_") => Named::System,
-            // `pg_catalog` is searched whether the path names it or not, and monitoring extensions name their views like it.
-            (None, _) if table.starts_with("pg_") => Named::System,
-            _ => Named::Unknown(name.to_string()),
-        }
-    }
-}
-
-/// Returns the schemas of a search path as a role sees them: `"$user", public`.
-pub(super) fn schemas(search_path: &str, user: &str) -> Vec<String> {
-    let path = if search_path.trim().is_empty() { "\"$user\", public" } else { search_path };
-    let unquoted = |part: &str| {
-        let part = part.trim();
-        match part.strip_prefix('"').and_then(|part| part.strip_suffix('"')) {
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None => part.to_lowercase(),
-        }
-    };
-    path.split(',')
-        .map(unquoted)
-        .map(|schema| if schema == "$user" { user.to_owned() } else { schema })
-        .filter(|schema| !schema.is_empty())
-        .collect()
-}
-
-/// Returns an identifier as the catalog stores it.
-pub(super) fn folded(identifier: &Ident) -> String {
-    if identifier.quote_style.is_some() { identifier.value.clone() } else { identifier.value.to_lowercase() }
-}
-
-/// The names a block's `FROM` brings in.
+/// The names a block's `FROM`, or that of a subquery read as part of it, brings in.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'a> {
     /// The block, as an index into the query's blocks.
@@ -87,57 +34,137 @@ pub(super) struct Scope<'a> {
 pub(super) struct Source<'a> {
     /// The name columns are qualified with.
     pub(super) alias: String,
-    /// The table and its access in the block; `None` for subqueries, functions and the system's relations.
-    pub(super) table: Option<(usize, &'a Table)>,
+    /// What it is.
+    pub(super) is: Relation<'a>,
+}
+
+/// What a name in `FROM` stands for.
+#[derive(Debug)]
+pub(super) enum Relation<'a> {
+    /// A table and its access in the block.
+    Table {
+        /// The access.
+        access: usize,
+        /// The table.
+        table: &'a Table,
+    },
+    /// A subquery, view or common table expression whose columns are known.
+    Derived(Vec<Output>),
+    /// A function, `VALUES`, a relation of the system: its columns are not known by name.
+    Opaque,
+}
+
+/// One column a subquery gives.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    /// Its name.
+    pub(super) name: String,
+    /// What it is.
+    pub(super) is: Outcome,
+    /// Columns that have to be read for it, when someone asks for it.
+    pub(super) reads: Vec<Place>,
+}
+
+/// What a subquery's column is to the block that uses it.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// A plain column, whose conditions hold inside the subquery too: one place, or one for each arm of a `UNION`.
+    Column(Vec<Place>),
+    /// An expression over one table of the very same block, in bare columns.
+    Expression {
+        /// The access.
+        access: usize,
+        /// The expression.
+        expr: Rc<Expr>,
+    },
+    /// Something a condition cannot be passed on to.
+    Computed,
 }
 
 /// What a column's name means.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+#[derive(Debug)]
+pub(super) enum Meaning<'s> {
     /// A column of the block's own table.
-    Column { access: usize, table: Oid, column: String },
-    /// A column of an enclosing block's table.
-    Outer,
-    /// A column of a subquery or function, or nothing known.
+    Column(Place),
+    /// A column of a subquery that is an expression over one of the block's own tables.
+    Expression {
+        /// The access.
+        access: usize,
+        /// The expression in bare columns.
+        expr: &'s Rc<Expr>,
+        /// What it reads.
+        reads: &'s [Place],
+    },
+    /// A column of a subquery that is a block of its own: the places a condition on it may be passed on to, if any.
+    Elsewhere(&'s [Place]),
+    /// Something of an enclosing block, and the columns read for it.
+    Outer(Vec<Place>),
+    /// A column of a function, or nothing known.
     Other,
 }
 
-/// Resolves a column's name, innermost block first; the flag of what was crossed is the caller's to set.
-pub(super) fn resolve(scopes: &[Scope<'_>], parts: &[Ident]) -> Meaning {
+/// Resolves a column's name, innermost scope first.
+pub(super) fn resolve<'s>(scopes: &'s [Scope<'_>], parts: &[Ident]) -> Meaning<'s> {
     let names: Vec<String> = parts.iter().map(folded).collect();
     let (qualifier, column) = match names.as_slice() {
         [column] => (None, column),
         [.., qualifier, column] => (Some(qualifier), column),
         [] => return Meaning::Other,
     };
-    for (depth, scope) in scopes.iter().rev().enumerate() {
-        let candidates = scope.sources.iter().filter(|source| qualifier.is_none_or(|qualifier| *qualifier == source.alias));
-        let mut named = false;
-        for source in candidates {
-            match source.table {
-                Some((access, table)) if table.column(column).is_some() => {
-                    return if depth == 0 { Meaning::Column { access, table: table.oid, column: column.clone() } } else { Meaning::Outer };
+    let Some(own) = scopes.last().map(|scope| scope.block) else { return Meaning::Other };
+    for scope in scopes.iter().rev() {
+        let mut opaque = false;
+        for source in scope.sources.iter().filter(|source| qualifier.is_none_or(|qualifier| *qualifier == source.alias)) {
+            match &source.is {
+                Relation::Table { access, table } => {
+                    if table.column(column).is_some() {
+                        let place = Place { block: scope.block, access: *access, table: table.oid, column: column.clone() };
+                        return if scope.block == own { Meaning::Column(place) } else { Meaning::Outer(vec![place]) };
+                    }
                 }
-                Some(_) => {}
-                None => named = true,
+                Relation::Derived(outputs) => {
+                    if let Some(output) = outputs.iter().find(|output| output.name == *column) {
+                        return if scope.block == own { meaning(output, own) } else { Meaning::Outer(output.reads.clone()) };
+                    }
+                }
+                Relation::Opaque => opaque = true,
             }
         }
-        // Columns of subqueries are not known by name, so an unmatched name belongs to the nearest one.
-        if named {
-            return if depth == 0 { Meaning::Other } else { Meaning::Outer };
+        // Columns of functions are not known by name, so an unmatched name belongs to the nearest one.
+        if opaque {
+            return if scope.block == own { Meaning::Elsewhere(&[]) } else { Meaning::Outer(Vec::new()) };
         }
     }
     Meaning::Other
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn meaning(output: &Output, own: usize) -> Meaning<'_> {
+    match &output.is {
+        Outcome::Column(places) => match places.as_slice() {
+            [place] if place.block == own => Meaning::Column(place.clone()),
+            places => Meaning::Elsewhere(places),
+        },
+        Outcome::Expression { access, expr } => Meaning::Expression { access: *access, expr, reads: &output.reads },
+        Outcome::Computed => Meaning::Elsewhere(&[]),
+    }
+}
 
-    #[test]
-    fn the_users_own_schema_stands_where_the_path_says() {
-        assert_eq!(schemas("\"$user\", public", "ann"), ["ann", "public"]);
-        assert_eq!(schemas("", "ann"), ["ann", "public"]);
-        assert_eq!(schemas("App, \"Odd, no\"", "x").first().map(String::as_str), Some("app"));
+impl Relation<'_> {
+    /// Returns whether it has a column of that name.
+    pub(super) fn has(&self, column: &str) -> bool {
+        match self {
+            Self::Table { table, .. } => table.column(column).is_some(),
+            Self::Derived(outputs) => outputs.iter().any(|output| output.name == column),
+            Self::Opaque => false,
+        }
+    }
+
+    /// Returns its columns' names, in order.
+    pub(super) fn columns(&self) -> Vec<String> {
+        match self {
+            Self::Table { table, .. } => table.columns.iter().map(|column| column.name.clone()).collect(),
+            Self::Derived(outputs) => outputs.iter().map(|output| output.name.clone()).collect(),
+            Self::Opaque => Vec::new(),
+        }
     }
 }

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use super::build::{self, Relation};
 use super::error::{TwinError, while_doing};
 use super::files::{self, Wanted};
-use super::page;
 use super::schema::Step;
 use super::session::{Session, explained};
 use super::statistics::{self, Counts};
+use super::{expressions, page};
 use crate::advisor::Candidate;
 use crate::catalog::name::quoted;
-use crate::catalog::{Oid, QualifiedName};
+use crate::catalog::{Oid, QualifiedName, Table};
 
 /// What to build for one candidate.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(super) struct Order {
     pub(super) sql: String,
     /// Its predicate.
     pub(super) predicate: Option<String>,
+    /// Its expressions with their places among the keys, from 1.
+    pub(super) expressions: Vec<(i16, String)>,
     /// The table, or each partition that has rows of its own.
     pub(super) parts: Vec<Part>,
 }
@@ -90,6 +92,7 @@ impl Session {
         let (files, counts) = self.measure(orders, &mut built).await?;
         self.shape(&files)?;
         statistics::write_counts(self.client().await?, &counts).await?;
+        self.derive(orders).await?;
         // The next question must not meet what this session remembers of the new relations.
         self.close();
         Ok(built)
@@ -167,6 +170,39 @@ impl Session {
             built.pages.insert(order.number, pages_total);
         }
         Ok((files, counts))
+    }
+
+    /// Gives the candidates' expressions statistics, where the column they read has some.
+    async fn derive(&mut self, orders: &[Order]) -> Result<(), TwinError> {
+        if orders.iter().all(|order| order.expressions.is_empty()) {
+            return Ok(());
+        }
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let tables: BTreeMap<&QualifiedName, &Table> = snapshot.tables.iter().map(|table| (&table.name, table)).collect();
+        let of_oid: BTreeMap<Oid, QualifiedName> = self.here.iter().map(|(name, relation)| (relation.oid, name.clone())).collect();
+        let indexes: Vec<(QualifiedName, Relation, &Order)> = orders
+            .iter()
+            .flat_map(|order| self.candidates.get(&order.number).into_iter().flatten().map(move |oid| (*oid, order)))
+            .filter_map(|(oid, order)| Some((of_oid.get(&oid)?, order)))
+            .filter_map(|(name, order)| Some((name.clone(), self.here.get(name)?.clone(), order)))
+            .collect();
+        let client = self.client().await?;
+        let attributes = statistics::attributes(client).await?;
+        let mut entries = Vec::new();
+        for (name, index, order) in &indexes {
+            let Some(table) = index.table.and_then(|oid| tables.get(of_oid.get(&oid)?)) else { continue };
+            for (place, expression) in &order.expressions {
+                let (Some(column), Some(attribute)) = (expressions::only_column(expression, table), attributes.numbered(name, *place))
+                else {
+                    continue;
+                };
+                // An expression that fails on a value of the column has no statistics, as if it were never analysed.
+                if let Ok(Some(found)) = expressions::derived(client, expression, column).await {
+                    entries.push(statistics::entry(attribute, &found, false, name.to_string(), table.oid));
+                }
+            }
+        }
+        statistics::write(client, entries).await.map(drop)
     }
 
     /// Returns the rows of one table the planner expects the predicate to hold for.

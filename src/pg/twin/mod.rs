@@ -6,8 +6,11 @@
 
 mod build;
 mod candidates;
+mod ends;
 mod error;
 mod explain;
+mod expressions;
+mod extended;
 mod files;
 mod model;
 mod page;

@@ -273,6 +273,15 @@ fn order(candidate: &Arc<Candidate>, number: usize, relations: &Relations<'_>, s
         method: candidate.method.clone(),
         sql: candidates::definition(candidate, number),
         predicate: candidate.predicate.clone(),
+        expressions: candidate
+            .keys
+            .iter()
+            .zip(1..)
+            .filter_map(|(key, place)| match &key.target {
+                KeyTarget::Expression(expression) => Some((place, expression.clone())),
+                KeyTarget::Column(_) => None,
+            })
+            .collect(),
         parts,
     })
 }

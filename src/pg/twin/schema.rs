@@ -115,6 +115,7 @@ pub(super) fn relations(snapshot: &Snapshot, local: &Local) -> Vec<Step> {
     let absent = |extension: &Option<String>| extension.as_ref().is_none_or(|name| !local.extensions.contains(name));
     let tables: Vec<&Table> = snapshot.tables.iter().filter(|table| absent(&table.extension)).collect();
     let mut steps: Vec<Step> = tables.iter().map(|table| create_table(table, local)).collect();
+    let known: BTreeSet<Oid> = snapshot.constraints.iter().map(|constraint| constraint.oid).collect();
     let constraints = |kinds: &'static [ConstraintKind], steps: &mut Vec<Step>, deepest_first: bool| {
         let mut ordered: Vec<&&Table> = tables.iter().collect();
         if deepest_first {
@@ -129,7 +130,7 @@ pub(super) fn relations(snapshot: &Snapshot, local: &Local) -> Vec<Step> {
                     ConstraintKind::Foreign => "foreign key",
                     _ => "constraint",
                 };
-                let inherited = constraint.parent.is_some_and(|oid| snapshot.constraints.iter().any(|other| other.oid == oid));
+                let inherited = constraint.parent.is_some_and(|oid| known.contains(&oid));
                 // A partition's foreign key comes with its parent's; its keys must be there before the parent's look for them.
                 if !(inherited && constraint.kind == ConstraintKind::Foreign) {
                     steps.push(step(kind, name, sql, [table.oid]));

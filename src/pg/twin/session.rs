@@ -107,24 +107,20 @@ impl Session {
         self.close();
         let wanted = super::lengths(&self.snapshot, &self.here);
         self.shape(&wanted)?;
+        let parents: HashMap<Oid, Option<Oid>> = self.snapshot.indexes.iter().map(|index| (index.oid, index.parent)).collect();
+        let mut unusable = BTreeSet::new();
         for index in &self.snapshot.indexes {
             let Some(relation) = self.here.get(&index.name) else { continue };
             self.names.insert((index.name.schema.clone(), index.name.name.clone()), Known::Existing(index.oid));
+            if !index.usable() {
+                unusable.insert(relation.oid);
+            }
             // A part of a partitioned index is hidden with it.
-            let mut next = Some(index);
-            while let Some(of) = next {
-                self.existing.entry(of.oid).or_default().push(relation.oid);
-                next = of.parent.and_then(|parent| self.snapshot.indexes.iter().find(|other| other.oid == parent));
+            for whole in std::iter::successors(Some(index.oid), |oid| parents.get(oid).copied().flatten()).take(32) {
+                self.existing.entry(whole).or_default().push(relation.oid);
             }
         }
-        let unusable: BTreeSet<Oid> = self.snapshot.indexes.iter().filter(|index| !index.usable()).map(|index| index.oid).collect();
-        let unusable: BTreeSet<Oid> = self
-            .snapshot
-            .indexes
-            .iter()
-            .filter(|index| unusable.contains(&index.oid))
-            .filter_map(|index| Some(self.here.get(&index.name)?.oid))
-            .collect();
+        // Hidden as they are, a flip would show them.
         self.existing.values_mut().for_each(|oids| oids.retain(|oid| !unusable.contains(oid)));
         Ok(())
     }
@@ -308,7 +304,8 @@ impl Session {
     async fn texts_of(&mut self, query: &Query, role: Option<String>) -> Result<Texts, String> {
         self.show(&Visible::default()).await.map_err(|error| error.to_string())?;
         self.within(&query.search_path, &role).await.map_err(|error| error.to_string())?;
-        texts::of_query(self.client().await.map_err(|error| error.to_string())?, query, role).await
+        let snapshot = Arc::clone(&self.snapshot);
+        texts::of_query(self.client().await.map_err(|error| error.to_string())?, &snapshot, query, role).await
     }
 
     /// Explains one text under these indexes.

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::error::while_doing;
 use super::session::Session;
 use super::worker::{self, Worker};
-use super::{Options, Twin, TwinError, Unmodelled, build, settings, statistics};
+use super::{Options, Twin, TwinError, Unmodelled, build, extended, settings, statistics};
 use crate::catalog::name::literal;
 use crate::catalog::{Oid, Snapshot};
 use crate::pg::binaries::Binaries;
@@ -117,6 +117,7 @@ async fn build_base(cluster: &Cluster, snapshot: &Snapshot, local_major: u32, wo
     let lacking: Vec<String> = unmodelled.iter().filter(|lack| lack.kind == "type").map(|lack| lack.name.clone()).collect();
     let entries = statistics::entries(snapshot, &attributes, &|type_name| lacking.iter().any(|lack| lack == type_name));
     unmodelled.extend(statistics::write(&client, entries).await?);
+    unmodelled.extend(extended::write(&client, snapshot, &attributes, local_major).await?);
     statistics::write_counts(&client, &statistics::counts(snapshot, &here)).await?;
     let unusable = snapshot.indexes.iter().filter(|index| !index.usable());
     let unusable: Vec<Oid> = unusable.filter_map(|index| Some(here.get(&index.name)?.oid)).collect();
@@ -124,6 +125,7 @@ async fn build_base(cluster: &Cluster, snapshot: &Snapshot, local_major: u32, wo
     client.execute(hide, &[&unusable]).await.map_err(while_doing("hide invalid indexes"))?;
     drop(client);
     let refused = settings::apply(&admin, snapshot).await?;
+    settings::apply_application(&admin, snapshot).await;
     if !refused.is_empty() {
         caveats.push(format!("PostgreSQL {version} does not take these planner settings: {}.", refused.join(", ")));
     }

@@ -1,0 +1,60 @@
+//! Where the twin cannot know what the server knows: beyond the ends of a histogram.
+//!
+//! For a value in the first or last bucket of a column that leads an index, the server looks up the real extreme in that
+//! index. The twin's index is empty, so it keeps to the histogram; such statements are said to be approximate.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::advisor::query::{Class, Comparison, Operand, ParameterUse, Query};
+use crate::advisor::values::ValueSet;
+use crate::catalog::name::literal;
+use crate::catalog::{Column, Oid, Relations, Snapshot};
+
+/// Returns the caveat when a range of the statement begins or ends in an outermost bucket.
+pub(super) async fn beyond(client: &Client, snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> Option<String> {
+    let tests = tests(snapshot, query, sets);
+    if tests.is_empty() {
+        return None;
+    }
+    let sql = format!("select {}", tests.into_iter().collect::<Vec<_>>().join(" or "));
+    let answer = client.simple_query(&sql).await.ok()?;
+    let outside = answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")));
+    outside.then(|| "a value at the histogram's end, where the server looks into its index".to_owned())
+}
+
+/// Returns one SQL condition for each value compared with such a column.
+fn tests(snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> BTreeSet<String> {
+    let relations = Relations::new(snapshot);
+    let leads = |table: Oid, column: &str| {
+        let leading = relations
+            .indexes_of(table)
+            .iter()
+            .filter(|index| index.usable() && index.predicate.is_none() && index.access_method == "btree");
+        leading.filter_map(|index| index.keys.first()?.target.column()).any(|leader| leader == column)
+    };
+    let column = |table: Oid, name: &str| relations.table(table)?.column(name).filter(|_| leads(table, name));
+    let mut tests = BTreeSet::new();
+    for (number, of) in &query.parameters {
+        let ParameterUse::Column { table, column: name, comparison: Comparison::Above | Comparison::Below } = of else { continue };
+        let Some(column) = column(*table, name) else { continue };
+        let values = sets.iter().filter_map(|set| set.literals.get((*number as usize).checked_sub(1)?));
+        tests.extend(values.filter_map(|value| test(column, value)));
+    }
+    for access in query.blocks.iter().flat_map(|block| &block.accesses) {
+        for condition in access.conditions.iter().filter(|condition| matches!(condition.class, Class::Above | Class::Below)) {
+            let (Operand::Literal(value), Some(column)) = (&condition.operand, column(access.table, &condition.column)) else { continue };
+            tests.extend(test(column, &literal(value)));
+        }
+    }
+    tests
+}
+
+fn test(column: &Column, value: &str) -> Option<String> {
+    let histogram = &column.statistics.as_ref()?.histogram;
+    let (second, last_but_one) = (histogram.get(1)?, histogram.get(histogram.len().checked_sub(2)?)?);
+    let type_name = &column.type_name;
+    let bound = |bound: &String| format!("{}::{type_name}", literal(bound));
+    Some(format!("(({value})::{type_name} < {} or ({value})::{type_name} > {})", bound(second), bound(last_but_one)))
+}

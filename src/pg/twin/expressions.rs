@@ -1,0 +1,148 @@
+//! Statistics of a candidate's expressions, worked out from those of the column they read.
+//!
+//! ANALYZE keeps statistics of an index's expressions once the index is there, and the planner uses them. The twin has no
+//! rows to look at, but it has the column's common values and histogram: the expression over these is what ANALYZE would
+//! find, as far as they stand for all values.
+
+use tokio_postgres::{Client, Row};
+
+use super::error::said;
+use crate::catalog::name::quoted;
+use crate::catalog::{Column, ColumnStatistics, Table};
+
+/// Returns the only column with statistics that the expression reads; `None` when it reads several, or none of them.
+pub(super) fn only_column<'t>(expression: &str, table: &'t Table) -> Option<&'t Column> {
+    let mut read = table.columns.iter().filter(|column| names(expression, &quoted(&column.name)));
+    let column = read.next()?;
+    (read.next().is_none() && column.statistics.is_some()).then_some(column)
+}
+
+/// Returns whether the text holds the name as a whole word outside string literals.
+fn names(text: &str, name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '"';
+    let found = |piece: &str| {
+        piece
+            .match_indices(name)
+            .any(|(at, _)| !piece[..at].ends_with(part) && !piece[at + name.len()..].starts_with(|c| part(c) || c == '('))
+    };
+    text.split('\'').step_by(2).any(found)
+}
+
+/// Returns what ANALYZE would find in the expression's values.
+pub(super) async fn derived(client: &Client, expression: &str, column: &Column) -> Result<Option<ColumnStatistics>, String> {
+    let Some(of_column) = &column.statistics else { return Ok(None) };
+    if of_column.common_values.is_empty() && of_column.histogram.is_empty() {
+        return Ok(None);
+    }
+    let common = evaluated(client, expression, column, &of_column.common_values, "u.place").await?;
+    let histogram = evaluated(client, expression, column, &of_column.histogram, &format!("({expression})")).await?;
+    Ok(Some(merged(of_column, &common, &histogram)))
+}
+
+/// A value as text, its size in bytes, and its place among the inputs from 1.
+type Value = (Option<String>, i32, i64);
+
+async fn evaluated(client: &Client, expression: &str, column: &Column, values: &[String], order: &str) -> Result<Vec<Value>, String> {
+    let (name, type_name) = (quoted(&column.name), &column.type_name);
+    // The expression calls what it names with its schema, or in pg_catalog: the search path does not matter here.
+    let sql = format!(
+        "select ({expression})::text, coalesce(pg_catalog.pg_column_size({expression}), 0)::int4, u.place \
+         from pg_catalog.unnest($1::text[]) with ordinality as u (value, place) \
+         cross join lateral (select u.value::{type_name} as {name}) as one order by {order}, u.place"
+    );
+    let rows = client.query(&sql, &[&values]).await.map_err(|error| said(&error))?;
+    Ok(rows.iter().map(|row: &Row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
+/// Merges equal results: shares of common values add up, and a value that fills several buckets is a common one.
+fn merged(of_column: &ColumnStatistics, common: &[Value], histogram: &[Value]) -> ColumnStatistics {
+    let mut null_fraction = of_column.null_fraction;
+    let mut shares: Vec<(String, f64)> = Vec::new();
+    let mut add = |value: &Option<String>, share: f64, null_fraction: &mut f64| match value {
+        None => *null_fraction += share,
+        Some(value) => match shares.iter_mut().find(|(known, _)| known == value) {
+            Some((_, total)) => *total += share,
+            None => shares.push((value.clone(), share)),
+        },
+    };
+    for (value, _, place) in common {
+        let share = usize::try_from(*place).ok().and_then(|place| of_column.common_frequencies.get(place.checked_sub(1)?));
+        add(value, share.copied().unwrap_or(0.0), &mut null_fraction);
+    }
+    let rest = (1.0 - of_column.null_fraction - of_column.common_frequencies.iter().sum::<f64>()).max(0.0);
+    let mut bounds = Vec::new();
+    for run in histogram.chunk_by(|one, other| one.0 == other.0) {
+        match &run[0].0 {
+            Some(value) if run.len() == 1 => bounds.push(value.clone()),
+            value => add(value, rest * run.len() as f64 / histogram.len() as f64, &mut null_fraction),
+        }
+    }
+    bounds.retain(|bound| !shares.iter().any(|(value, _)| value == bound));
+    shares.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let (inputs, results) = (common.len() + histogram.len(), shares.len() + bounds.len());
+    let kept = results as f64 / inputs.max(1) as f64;
+    // Nearly all different: as many as the column has. Much fewer: those seen are all there are.
+    let distinct = match kept {
+        0.9.. => of_column.distinct,
+        0.5..0.9 => of_column.distinct * kept,
+        _ => results as f64,
+    };
+    let sizes: Vec<i32> = common.iter().chain(histogram).map(|(_, size, _)| *size).collect();
+    let width = sizes.iter().map(|size| f64::from(*size)).sum::<f64>() / sizes.len().max(1) as f64;
+    ColumnStatistics {
+        null_fraction: null_fraction.min(1.0),
+        width: width.round() as u32,
+        distinct,
+        common_frequencies: shares.iter().map(|(_, share)| *share).collect(),
+        common_values: shares.into_iter().map(|(value, _)| value).collect(),
+        histogram: if bounds.len() > 1 { bounds } else { Vec::new() },
+        ..ColumnStatistics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, place: i64) -> Value {
+        (Some(text.to_owned()), 4, place)
+    }
+
+    #[test]
+    fn equal_results_share_their_frequency() {
+        let of_column = ColumnStatistics {
+            common_values: vec!["A".into(), "a".into(), "b".into()],
+            common_frequencies: vec![0.3, 0.2, 0.1],
+            histogram: vec!["c".into(), "d".into(), "D".into(), "e".into()],
+            distinct: 7.0,
+            ..ColumnStatistics::default()
+        };
+        let found = merged(
+            &of_column,
+            &[value("a", 1), value("a", 2), value("b", 3)],
+            &[value("c", 1), value("d", 2), value("d", 3), value("e", 4)],
+        );
+        assert_eq!(found.common_values, ["a", "d", "b"]);
+        let shares: Vec<i64> = found.common_frequencies.iter().map(|share| (share * 1000.0).round() as i64).collect();
+        assert_eq!(shares, [500, 200, 100]);
+        assert_eq!(found.histogram, ["c", "e"]);
+        assert!((found.distinct - 5.0).abs() < 0.1, "{}", found.distinct);
+    }
+
+    #[test]
+    fn results_that_are_null_count_as_null() {
+        let of_column = ColumnStatistics {
+            common_values: vec!["".into()],
+            common_frequencies: vec![0.25],
+            null_fraction: 0.1,
+            ..ColumnStatistics::default()
+        };
+        assert!((merged(&of_column, &[(None, 0, 1)], &[]).null_fraction - 0.35).abs() < 1e-9);
+    }
+
+    #[test]
+    fn names_are_whole_words_outside_literals() {
+        assert!(names("lower(email)", "email") && names("(doc ->> 'k'::text)", "doc"));
+        assert!(!names("lower(email)", "mail") && !names("(doc ->> 'k'::text)", "k") && !names("lower(x)", "lower"));
+    }
+}
