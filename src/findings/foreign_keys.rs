@@ -34,6 +34,14 @@ pub fn served(relations: &Relations<'_>, table: &Table, columns: &[String], with
     partitions.peek().is_some() && partitions.all(|partition| served(relations, partition, columns, without))
 }
 
+/// Returns whether a foreign key of the table would lose the only index that finds its rows.
+pub fn is_only_support(index: &Index, table: &Table, relations: &Relations<'_>) -> bool {
+    let foreign = relations.constraints_of(table.oid).iter().filter(|constraint| constraint.foreign.is_some());
+    foreign
+        .map(|constraint| &constraint.columns)
+        .any(|columns| serves(index, table, columns) && !served(relations, table, columns, Some(index.oid)))
+}
+
 /// Returns whether the key can answer `=` under its column's own collation.
 fn same_collation(key: &Key, table: &Table) -> bool {
     let Some(column) = key.target.column().and_then(|name| table.column(name)) else {

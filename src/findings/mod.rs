@@ -5,15 +5,20 @@
 pub mod cover;
 pub mod family;
 pub mod foreign_keys;
+pub mod index_size;
 pub mod redundancy;
 pub mod remedy;
 pub mod rules;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod statement_text;
+pub mod statements;
+pub mod usage;
 pub mod window;
 
 use serde::{Deserialize, Serialize};
+
+pub use statements::Statements;
 
 use crate::catalog::{Index, QualifiedName, Relations, Snapshot, Table};
 
@@ -94,13 +99,33 @@ pub struct Rule {
     /// What it finds, in one sentence.
     pub summary: &'static str,
     /// Finds it.
-    pub check: fn(&Relations<'_>) -> Vec<Finding>,
+    pub check: Check,
+}
+
+/// How a rule looks.
+#[derive(Debug, Clone, Copy)]
+pub enum Check {
+    /// Reads catalogs, statistics and counters.
+    Catalog(fn(&Relations<'_>) -> Vec<Finding>),
+    /// Reads what statements do as well; each text is parsed once for all rules.
+    Workload(for<'a> fn(&Relations<'a>, &Statements<'a>) -> Vec<Finding>),
+}
+
+impl Check {
+    /// Returns what it finds in a snapshot with these statements.
+    pub fn run<'a>(self, relations: &Relations<'a>, statements: &Statements<'a>) -> Vec<Finding> {
+        match self {
+            Self::Catalog(check) => check(relations),
+            Self::Workload(check) => check(relations, statements),
+        }
+    }
 }
 
 /// Judges a snapshot by every rule: the most severe findings first, then by rule and object.
 pub fn audit(snapshot: &Snapshot) -> Vec<Finding> {
     let relations = Relations::new(snapshot);
-    let mut findings: Vec<Finding> = rules::RULES.iter().flat_map(|rule| (rule.check)(&relations)).collect();
+    let statements = Statements::new(&relations);
+    let mut findings: Vec<Finding> = rules::RULES.iter().flat_map(|rule| rule.check.run(&relations, &statements)).collect();
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.rule.cmp(&b.rule)).then_with(|| a.object.cmp(&b.object)));
     findings
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::statements::Statements;
+use super::{Check, Finding};
 use crate::catalog::*;
 
 /// An index in the making: sensible defaults, changed by chained calls.
@@ -264,21 +266,49 @@ impl Sample {
     }
 
     /// Returns what a rule finds.
-    pub(crate) fn findings(&self, check: fn(&Relations<'_>) -> Vec<super::Finding>) -> Vec<super::Finding> {
-        check(&Relations::new(&self.snapshot))
+    pub(crate) fn findings(&self, check: Check) -> Vec<Finding> {
+        let relations = Relations::new(&self.snapshot);
+        check.run(&relations, &Statements::new(&relations))
     }
 
     /// Returns the names of what a rule finds, in order of name.
-    pub(crate) fn named(&self, check: fn(&Relations<'_>) -> Vec<super::Finding>) -> Vec<String> {
+    pub(crate) fn named(&self, check: Check) -> Vec<String> {
         let mut names: Vec<String> = self.findings(check).into_iter().map(|finding| finding.object.name).collect();
         names.sort();
         names
     }
 }
 
+/// Makes a standby that has counted as long as the sample's server and used nothing.
+pub(crate) fn node(snapshot: &Snapshot, name: &str) -> Node {
+    Node {
+        name: name.to_owned(),
+        in_recovery: true,
+        taken_at: snapshot.taken_at,
+        stats_reset_at: snapshot.server.stats_reset_at,
+        started_at: snapshot.server.started_at,
+        indexes: vec![],
+        tables: vec![],
+    }
+}
+
 /// Makes statistics, to mark a column or an expression as analysed.
 pub(crate) fn statistics() -> ColumnStatistics {
     ColumnStatistics { width: 4, distinct: -1.0, ..ColumnStatistics::default() }
+}
+
+/// Makes a column of this type; its number comes from its name.
+pub(crate) fn typed(name: &str, type_name: &str) -> Column {
+    let category = match type_name {
+        "boolean" => "B",
+        "date" => "D",
+        "uuid" => "U",
+        name if name.starts_with("timestamp") => "D",
+        name if name.starts_with("text") || name.starts_with("char") => "S",
+        _ => "N",
+    };
+    let number = name.bytes().fold(0_i16, |sum, letter| sum.wrapping_mul(31).wrapping_add(i16::from(letter)));
+    Column { type_name: type_name.to_owned(), type_category: category.to_owned(), ..column(name, number) }
 }
 
 fn column(name: &str, number: i16) -> Column {

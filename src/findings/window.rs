@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::catalog::Snapshot;
 
 /// 35 days: the longest month, so that a monthly job has run at least once, and a few days for one that ran late.
@@ -26,12 +28,27 @@ enum Since {
 impl Window {
     /// Reads the window of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let since = match (snapshot.server.stats_reset_at, snapshot.server.started_at) {
+        Self::between(snapshot.server.stats_reset_at, snapshot.server.started_at, snapshot.taken_at)
+    }
+
+    /// Reads the window all nodes have in common: the shortest, and none when one node cannot prove any.
+    pub fn of_every_node(snapshot: &Snapshot) -> Self {
+        let nodes = snapshot.nodes.iter().map(|node| Self::between(node.stats_reset_at, node.started_at, node.taken_at));
+        nodes.fold(Self::of(snapshot), |shortest, window| match (shortest.days, window.days) {
+            (Some(one), Some(other)) if one <= other => shortest,
+            (None, _) => shortest,
+            _ => window,
+        })
+    }
+
+    fn between(reset_at: Option<Timestamp>, started_at: Option<Timestamp>, taken_at: Timestamp) -> Self {
+        let since = match (reset_at, started_at) {
             (Some(_), _) => Since::Reset,
             (None, Some(_)) => Since::Start,
             (None, None) => Since::Unknown,
         };
-        Self { days: snapshot.statistics_window_days(), since }
+        let days = reset_at.or(started_at).map(|since| (taken_at.as_second() - since.as_second()).max(0) as f64 / 86_400.0);
+        Self { days, since }
     }
 
     /// Returns whether "never" in this window also covers monthly jobs ([`LONG_ENOUGH_DAYS`]).

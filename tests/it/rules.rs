@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pgload::catalog::{Relations, Snapshot};
 use pgload::findings::rules::RULES;
-use pgload::findings::{Finding, ObjectKind, Rule};
+use pgload::findings::{Finding, ObjectKind, Rule, Statements};
 use pgload::pg::binaries::Binaries;
 use pgload::pg::cluster::{self, Cluster};
 use pgload::pg::snapshot::{self, Scope};
@@ -109,7 +109,8 @@ async fn wait_until_alone(client: &Client) {
 }
 
 fn reported(rule: &Rule, snapshot: &Snapshot) -> BTreeSet<String> {
-    let findings = (rule.check)(&Relations::new(snapshot));
+    let relations = Relations::new(snapshot);
+    let findings = rule.check.run(&relations, &Statements::new(&relations));
     let names: Vec<String> = findings.iter().map(|finding| name(finding, snapshot)).collect();
     let distinct: BTreeSet<String> = names.iter().cloned().collect();
     assert_eq!(names.len(), distinct.len(), "{} reports an object twice: {names:?}", rule.id);

@@ -3,13 +3,13 @@
 use crate::catalog::Relations;
 use crate::findings::redundancy::{Spare, spares};
 use crate::findings::window::Window;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, remedy};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, remedy};
 use crate::units::{Bytes, grouped};
 
 pub(super) const RULE: Rule = Rule {
     id: "duplicate-index",
     summary: "An index has the same definition as another of its table, so every write pays twice for one use.",
-    check,
+    check: Check::Catalog(check),
 };
 
 fn check(relations: &Relations<'_>) -> Vec<Finding> {
@@ -57,7 +57,7 @@ mod tests {
     use crate::findings::sample::{Sample, Sketch, index};
 
     fn reported(indexes: &[(&'static str, Sketch)]) -> Vec<String> {
-        Sample::of(indexes.iter().cloned()).named(check)
+        Sample::of(indexes.iter().cloned()).named(RULE.check)
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn the_message_says_how_large_since_when_and_what_stays() {
         let sample = Sample::of([("old", index("a")), ("new", index("a").with(|index| index.clustered = true).scans(1234))]);
-        let finding = sample.findings(check).remove(0);
+        let finding = sample.findings(RULE.check).remove(0);
         assert_eq!(
             finding.message,
             "Index public.old (10 MB) has the same keys, included columns and predicate as public.new; every write to public.t \

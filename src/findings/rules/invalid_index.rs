@@ -1,13 +1,13 @@
 //! Indexes that writes maintain and no query may use.
 
 use crate::catalog::{Index, Relations, Table, TableKind};
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, remedy};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, remedy};
 use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
     id: "invalid-index",
     summary: "An index was left unfinished by a failed build or drop: queries ignore it, writes may still maintain it.",
-    check,
+    check: Check::Catalog(check),
 };
 
 fn check(relations: &Relations<'_>) -> Vec<Finding> {
@@ -122,14 +122,14 @@ mod tests {
     fn an_index_not_valid_ready_or_live_is_reported() {
         let broken: [fn(&mut Index); 3] = [|index| index.valid = false, |index| index.ready = false, |index| index.live = false];
         for change in broken {
-            assert_eq!(Sample::of([("x", index("a").with(change)), ("good", index("b"))]).named(check), ["x"]);
+            assert_eq!(Sample::of([("x", index("a").with(change)), ("good", index("b"))]).named(RULE.check), ["x"]);
         }
     }
 
     #[test]
     fn an_index_being_built_is_left_alone() {
         let sample = Sample::of([("x", index("a").invalid().with(|index| index.building = true))]);
-        assert!(sample.named(check).is_empty());
+        assert!(sample.named(RULE.check).is_empty());
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         for (name, part) in
             [("x_ccnew", "left this copy behind, and public.x serves."), ("x_ccold2", "this old copy behind, and public.x serves.")]
         {
-            let finding = Sample::of([("x", index("a")), (name, index("a").invalid())]).findings(check).remove(0);
+            let finding = Sample::of([("x", index("a")), (name, index("a").invalid())]).findings(RULE.check).remove(0);
             assert!(finding.message.contains(part), "{}", finding.message);
             assert_eq!(finding.help, format!("DROP INDEX CONCURRENTLY public.{name};"));
         }
@@ -146,33 +146,33 @@ mod tests {
     #[test]
     fn a_leftover_of_an_index_that_is_invalid_too_does_not_claim_that_it_serves() {
         let sample = Sample::of([("x", index("a").invalid()), ("x_ccnew", index("a").invalid())]);
-        assert!(sample.findings(check).iter().all(|finding| !finding.message.contains("serves")));
+        assert!(sample.findings(RULE.check).iter().all(|finding| !finding.message.contains("serves")));
     }
 
     #[test]
     fn leftovers_wait_while_a_build_is_in_progress_on_the_table() {
         let building = index("a").invalid().with(|index| index.building = true);
         let sample = Sample::of([("x_ccnew", building), ("x_ccold", index("a").invalid()), ("y", index("b").invalid())]);
-        assert_eq!(sample.named(check), ["y"]);
+        assert_eq!(sample.named(RULE.check), ["y"]);
     }
 
     #[test]
     fn a_valid_index_may_bear_any_name() {
-        assert!(Sample::of([("x_ccnew", index("a"))]).named(check).is_empty());
+        assert!(Sample::of([("x_ccnew", index("a"))]).named(RULE.check).is_empty());
     }
 
     #[test]
     fn a_partitioned_index_wants_its_partitions_attached() {
         let mut sample = Sample::of([("x", index("a").invalid())]);
         sample.snapshot.tables[0].kind = TableKind::Partitioned;
-        assert!(sample.findings(check)[0].help.contains("ALTER INDEX public.x ATTACH PARTITION"));
+        assert!(sample.findings(RULE.check)[0].help.contains("ALTER INDEX public.x ATTACH PARTITION"));
     }
 
     #[test]
     fn servers_without_concurrent_reindex_get_another_way() {
         let mut sample = Sample::of([("x", index("a").invalid())]);
-        assert!(sample.findings(check)[0].help.starts_with("REINDEX INDEX CONCURRENTLY public.x;"));
+        assert!(sample.findings(RULE.check)[0].help.starts_with("REINDEX INDEX CONCURRENTLY public.x;"));
         sample.snapshot.server.version_num = 110_022;
-        assert!(sample.findings(check)[0].help.starts_with("DROP INDEX CONCURRENTLY public.x; -- then"));
+        assert!(sample.findings(RULE.check)[0].help.starts_with("DROP INDEX CONCURRENTLY public.x; -- then"));
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::catalog::{ConstraintKind, Index, KeyTarget, Relations, Table, TableKind};
 use crate::findings::family::Family;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, remedy};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, remedy};
 use crate::units::grouped;
 
 pub(super) const RULE: Rule = Rule {
     id: "missing-primary-key",
     summary: "A table has no primary key, so rows can be doubled and logical replication cannot tell them apart.",
-    check,
+    check: Check::Catalog(check),
 };
 
 fn check(relations: &Relations<'_>) -> Vec<Finding> {
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn ordinary_and_partitioned_tables_want_a_key() {
         let mut sample = Sample::of([]);
-        assert_eq!(sample.named(check), ["t"]);
+        assert_eq!(sample.named(RULE.check), ["t"]);
         sample.snapshot.tables[0].kind = TableKind::Partitioned;
-        assert_eq!(sample.named(check), ["t"]);
+        assert_eq!(sample.named(RULE.check), ["t"]);
         sample.own_constraint("t_pkey", 1, ConstraintKind::Primary, &["a"]);
-        assert!(sample.named(check).is_empty());
+        assert!(sample.named(RULE.check).is_empty());
     }
 
     #[test]
@@ -107,24 +107,24 @@ mod tests {
         for change in exempt {
             let mut sample = Sample::of([]);
             change(&mut sample.snapshot.tables[0]);
-            assert!(sample.named(check).is_empty());
+            assert!(sample.named(RULE.check).is_empty());
         }
     }
 
     #[test]
     fn a_unique_index_on_columns_never_null_can_become_the_key() {
         let mut sample = Sample::of([("x", index("a").unique())]);
-        assert!(sample.findings(check)[0].message.contains("Nothing stops the same row"), "a may be NULL");
+        assert!(sample.findings(RULE.check)[0].message.contains("Nothing stops the same row"), "a may be NULL");
         sample.snapshot.tables[0].columns[0].not_null = true;
-        let finding = sample.findings(check).remove(0);
+        let finding = sample.findings(RULE.check).remove(0);
         assert!(finding.message.contains("told apart by unique index public.x"), "{}", finding.message);
         assert_eq!(finding.help, "ALTER TABLE public.t ADD PRIMARY KEY USING INDEX x;");
         sample.snapshot.indexes[0].constraint = Some("x".to_owned());
-        assert!(sample.findings(check)[0].help.starts_with("ALTER TABLE public.t ADD PRIMARY KEY (a);"));
+        assert!(sample.findings(RULE.check)[0].help.starts_with("ALTER TABLE public.t ADD PRIMARY KEY (a);"));
     }
 
     #[test]
     fn logical_replication_is_mentioned() {
-        assert!(Sample::of([]).findings(check)[0].message.contains("logical replication"));
+        assert!(Sample::of([]).findings(RULE.check)[0].message.contains("logical replication"));
     }
 }

@@ -1,12 +1,24 @@
 //! The rules, one file each.
 
+mod bloated_index;
+mod collation_version_mismatch;
+mod deep_offset;
 mod duplicate_index;
+mod hot_update_blocker;
+mod implicit_cast;
 mod invalid_index;
+mod leading_wildcard;
+mod low_selectivity_index;
 mod missing_primary_key;
+mod mostly_null_index;
+mod non_sargable_predicate;
+mod oversized_indexes;
+mod range_before_equality;
 mod redundant_index;
 mod sequential_scans;
 mod slow_statement;
 mod stale_statistics;
+mod temp_spill;
 mod unindexed_foreign_key;
 mod unused_index;
 
@@ -14,13 +26,25 @@ use super::Rule;
 
 /// Every rule, in the order of their ids.
 pub const RULES: &[Rule] = &[
+    bloated_index::RULE,
+    collation_version_mismatch::RULE,
+    deep_offset::RULE,
     duplicate_index::RULE,
+    hot_update_blocker::RULE,
+    implicit_cast::RULE,
     invalid_index::RULE,
+    leading_wildcard::RULE,
+    low_selectivity_index::RULE,
     missing_primary_key::RULE,
+    mostly_null_index::RULE,
+    non_sargable_predicate::RULE,
+    oversized_indexes::RULE,
+    range_before_equality::RULE,
     redundant_index::RULE,
     sequential_scans::RULE,
     slow_statement::RULE,
     stale_statistics::RULE,
+    temp_spill::RULE,
     unindexed_foreign_key::RULE,
     unused_index::RULE,
 ];

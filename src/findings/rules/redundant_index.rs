@@ -4,13 +4,13 @@ use crate::catalog::Relations;
 use crate::findings::cover::Cover;
 use crate::findings::redundancy::{Spare, spares};
 use crate::findings::window::Window;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, remedy};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, remedy};
 use crate::units::{Bytes, grouped};
 
 pub(super) const RULE: Rule = Rule {
     id: "redundant-index",
     summary: "Another index of the table serves every scan of this one, as the first keys of a wider index do.",
-    check,
+    check: Check::Catalog(check),
 };
 
 fn check(relations: &Relations<'_>) -> Vec<Finding> {
@@ -63,7 +63,7 @@ mod tests {
     use crate::findings::sample::{Sample, Sketch, index};
 
     fn reported(x: Sketch, y: Sketch) -> Vec<String> {
-        Sample::of([("x", x), ("y", y)]).named(check)
+        Sample::of([("x", x), ("y", y)]).named(RULE.check)
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_much_wider_cover_is_worth_knowing_and_no_more() {
         let sample = Sample::of([("x", index("a").size(20 << 20)), ("y", index("a, b").size(90 << 20))]);
-        let finding = sample.findings(check).remove(0);
+        let finding = sample.findings(RULE.check).remove(0);
         assert_eq!(finding.severity, Severity::Info);
         assert!(finding.message.contains("(20 MB) is covered by public.y (90 MB)"), "{}", finding.message);
     }
@@ -121,6 +121,6 @@ mod tests {
     #[test]
     fn the_cluster_mark_is_mentioned() {
         let sample = Sample::of([("x", index("a").with(|index| index.clustered = true)), ("y", index("a, b"))]);
-        assert!(sample.findings(check)[0].message.contains("CLUSTER remembers this index"));
+        assert!(sample.findings(RULE.check)[0].message.contains("CLUSTER remembers this index"));
     }
 }

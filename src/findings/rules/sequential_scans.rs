@@ -3,11 +3,14 @@
 use crate::catalog::{Relations, Table};
 use crate::findings::family::Family;
 use crate::findings::window::Window;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, statement_text};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, statement_text};
 use crate::units::{Bytes, grouped};
 
-pub(super) const RULE: Rule =
-    Rule { id: "sequential-scans", summary: "Most rows read from a large table were read by scans of all of it.", check };
+pub(super) const RULE: Rule = Rule {
+    id: "sequential-scans",
+    summary: "Most rows read from a large table were read by scans of all of it.",
+    check: Check::Catalog(check),
+};
 
 /// 1000 pages (8 MB): from here on a scan is felt also when the table is in memory. A rule of thumb.
 const LARGE_PAGES: u64 = 1000;
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn repeated_scans_of_a_large_table_are_reported() {
-        let finding = sample(500, 1_000_000).findings(check).remove(0);
+        let finding = sample(500, 1_000_000).findings(RULE.check).remove(0);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.message.contains("500 times in the 40 days"), "{}", finding.message);
         assert!(finding.message.contains("read 500 000 000 rows, 100 % of all rows"), "{}", finding.message);
@@ -143,16 +146,16 @@ mod tests {
 
     #[test]
     fn a_handful_of_scans_and_nightly_ones_are_not() {
-        assert!(sample(90, 1_000_000).named(check).is_empty(), "two a day for 40 days, and ten");
-        assert_eq!(sample(91, 1_000_000).named(check), ["t"]);
-        assert!(sample(10, 1_000_000).window_hours(1).named(check).is_empty());
-        assert_eq!(sample(11, 1_000_000).window_hours(1).named(check), ["t"]);
+        assert!(sample(90, 1_000_000).named(RULE.check).is_empty(), "two a day for 40 days, and ten");
+        assert_eq!(sample(91, 1_000_000).named(RULE.check), ["t"]);
+        assert!(sample(10, 1_000_000).window_hours(1).named(RULE.check).is_empty());
+        assert_eq!(sample(11, 1_000_000).window_hours(1).named(RULE.check), ["t"]);
     }
 
     #[test]
     fn scans_that_stop_early_are_not() {
-        assert!(sample(500, 99_000).named(check).is_empty());
-        assert_eq!(sample(500, 100_000).named(check), ["t"], "ten participants of a parallel scan share the table");
+        assert!(sample(500, 99_000).named(RULE.check).is_empty());
+        assert_eq!(sample(500, 100_000).named(RULE.check), ["t"], "ten participants of a parallel scan share the table");
     }
 
     #[test]
@@ -160,10 +163,10 @@ mod tests {
         let mut small = sample(500, 1_000);
         let table = &mut small.snapshot.tables[0];
         (table.rows, table.pages, table.heap_bytes) = (Some(1_000.0), 100, 100 * 8192);
-        assert!(small.named(check).is_empty());
+        assert!(small.named(RULE.check).is_empty());
         let mut indexed = sample(100, 1_000_000);
         indexed.snapshot.tables[0].usage.index_rows_fetched = 100_000_001;
-        assert!(indexed.named(check).is_empty());
+        assert!(indexed.named(RULE.check).is_empty());
     }
 
     #[test]
@@ -175,9 +178,9 @@ mod tests {
             (leaf.parent, leaf.is_partition) = (Some(1), true);
             (leaf.usage.seq_scans, leaf.usage.seq_rows_read) = (80, 80_000_000);
         }
-        assert!(sample.named(check).is_empty(), "80 queries over twenty partitions are two a day");
+        assert!(sample.named(RULE.check).is_empty(), "80 queries over twenty partitions are two a day");
         sample.snapshot.tables[1].usage.seq_scans = 200;
-        assert_eq!(sample.named(check), ["t"]);
+        assert_eq!(sample.named(RULE.check), ["t"]);
     }
 
     #[test]
@@ -186,6 +189,6 @@ mod tests {
         sample.statement("1", "select * from other_t", 5, 9_000.0);
         sample.statement("2", "select * from t where b = $1", 5, 10.0);
         sample.statement("3", "select * from public.t", 5, 100.0);
-        assert!(sample.findings(check)[0].help.contains("take the most time: 3, 2."), "{}", sample.findings(check)[0].help);
+        assert!(sample.findings(RULE.check)[0].help.contains("take the most time: 3, 2."), "{}", sample.findings(RULE.check)[0].help);
     }
 }

@@ -2,11 +2,14 @@
 
 use crate::catalog::{Relations, Table, TableKind};
 use crate::findings::family::Family;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity};
 use crate::units::grouped;
 
-pub(super) const RULE: Rule =
-    Rule { id: "stale-statistics", summary: "A table was never analysed, or changed much since, so the planner guesses.", check };
+pub(super) const RULE: Rule = Rule {
+    id: "stale-statistics",
+    summary: "A table was never analysed, or changed much since, so the planner guesses.",
+    check: Check::Catalog(check),
+};
 
 /// 1000 rows: plans over smaller tables are quick whatever the planner believes.
 const FEW_ROWS: u64 = 1000;
@@ -183,19 +186,19 @@ mod tests {
 
     #[test]
     fn a_table_never_analysed_is_a_warning() {
-        let finding = sample(never).findings(check).remove(0);
+        let finding = sample(never).findings(RULE.check).remove(0);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.message.contains("(about 1 000 000 rows) was never analysed"), "{}", finding.message);
     }
 
     #[test]
     fn a_table_that_changed_much_is_reported() {
-        assert!(sample(|table| table.usage.modified_since_analyze = 100_000).named(check).is_empty());
-        let finding = sample(|table| table.usage.modified_since_analyze = 150_000).findings(check).remove(0);
+        assert!(sample(|table| table.usage.modified_since_analyze = 100_000).named(RULE.check).is_empty());
+        let finding = sample(|table| table.usage.modified_since_analyze = 150_000).findings(RULE.check).remove(0);
         assert_eq!(finding.severity, Severity::Info);
         assert!(finding.message.contains("150 000 of about 1 000 000 rows (15 %) changed"), "{}", finding.message);
         assert!(finding.message.contains("after 100 050 changes"), "{}", finding.message);
-        assert_eq!(sample(|table| table.usage.modified_since_analyze = 500_000).findings(check)[0].severity, Severity::Warning);
+        assert_eq!(sample(|table| table.usage.modified_since_analyze = 500_000).findings(RULE.check)[0].severity, Severity::Warning);
     }
 
     #[test]
@@ -205,9 +208,9 @@ mod tests {
             (table.usage.rows_updated, table.usage.rows_deleted) = (0, 0);
         };
         let mut sample = sample(loaded);
-        assert!(sample.named(check).is_empty());
+        assert!(sample.named(RULE.check).is_empty());
         sample.snapshot.tables[0].heap_bytes *= 2;
-        assert_eq!(sample.named(check), ["t"], "the heap grew, so they are");
+        assert_eq!(sample.named(RULE.check), ["t"], "the heap grew, so they are");
     }
 
     #[test]
@@ -217,7 +220,7 @@ mod tests {
             table.rows = Some(1_000_000.0);
             table.usage.modified_since_analyze = 1_000_000;
         });
-        assert!(sample.findings(check)[0].message.contains("by no ANALYZE the server remembers"));
+        assert!(sample.findings(RULE.check)[0].message.contains("by no ANALYZE the server remembers"));
     }
 
     #[test]
@@ -226,12 +229,12 @@ mod tests {
             never(table);
             (table.pages, table.heap_bytes, table.usage.live_rows) = (0, 8 * 8192, FEW_ROWS - 1);
         };
-        assert!(sample(small).named(check).is_empty());
+        assert!(sample(small).named(RULE.check).is_empty());
         let temporary = |table: &mut Table| {
             never(table);
             table.persistence = "t".to_owned();
         };
-        assert!(sample(temporary).named(check).is_empty());
+        assert!(sample(temporary).named(RULE.check).is_empty());
     }
 
     #[test]
@@ -240,10 +243,10 @@ mod tests {
             table.usage.modified_since_analyze = 150_000;
             table.options.push("autovacuum_enabled=false".to_owned());
         });
-        assert_eq!(sample.findings(check)[0].severity, Severity::Warning);
+        assert_eq!(sample.findings(RULE.check)[0].severity, Severity::Warning);
         sample.snapshot.tables[0].options.clear();
         sample.setting("autovacuum", "off");
-        assert!(sample.findings(check)[0].message.ends_with("Autovacuum is off for it."));
+        assert!(sample.findings(RULE.check)[0].message.ends_with("Autovacuum is off for it."));
     }
 
     #[test]
@@ -252,7 +255,7 @@ mod tests {
             table.usage.modified_since_analyze = 150_000;
             table.options.push("autovacuum_analyze_scale_factor=0.5".to_owned());
         });
-        assert!(sample.findings(check)[0].help.contains("lower its autovacuum_analyze_scale_factor"));
+        assert!(sample.findings(RULE.check)[0].help.contains("lower its autovacuum_analyze_scale_factor"));
     }
 
     #[test]
@@ -261,10 +264,10 @@ mod tests {
             never(table);
             table.kind = TableKind::Partitioned;
         });
-        assert!(sample.named(check).is_empty(), "it has no rows");
+        assert!(sample.named(RULE.check).is_empty(), "it has no rows");
         let leaf = sample.table(2, "leaf");
         (leaf.parent, leaf.is_partition) = (Some(1), true);
-        let findings = sample.findings(check);
+        let findings = sample.findings(RULE.check);
         assert_eq!((findings.len(), findings[0].severity), (1, Severity::Info));
         assert!(findings[0].message.contains("never analysed as a whole"));
     }

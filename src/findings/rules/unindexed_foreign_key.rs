@@ -4,13 +4,13 @@ use crate::catalog::{Constraint, ForeignKey, Relations, Table};
 use crate::findings::family::Family;
 use crate::findings::foreign_keys::served;
 use crate::findings::window::Window;
-use crate::findings::{Evidence, Finding, Object, Rule, Severity, remedy};
+use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, remedy};
 use crate::units::{Bytes, grouped};
 
 pub(super) const RULE: Rule = Rule {
     id: "unindexed-foreign-key",
     summary: "No index leads with a foreign key's columns, so each delete of a referenced row reads the whole referencing table.",
-    check,
+    check: Check::Catalog(check),
 };
 
 /// 128 pages (1 MiB): below this reading the whole table costs about as little as a look-up. A rule of thumb.
@@ -134,19 +134,19 @@ mod tests {
 
     #[test]
     fn a_foreign_key_without_an_index_is_reported() {
-        assert_eq!(sample(&[]).named(check), ["t_a_fkey"]);
-        assert_eq!(sample(&[index("b, a")]).named(check), ["t_a_fkey"]);
-        assert_eq!(sample(&[index("a").invalid()]).named(check), ["t_a_fkey"]);
-        assert_eq!(sample(&[index("a").method("brin")]).named(check), ["t_a_fkey"]);
-        assert_eq!(sample(&[index("b").include(&["a"])]).named(check), ["t_a_fkey"]);
-        assert_eq!(sample(&[index("a").predicate("(b = 1)")]).named(check), ["t_a_fkey"]);
+        assert_eq!(sample(&[]).named(RULE.check), ["t_a_fkey"]);
+        assert_eq!(sample(&[index("b, a")]).named(RULE.check), ["t_a_fkey"]);
+        assert_eq!(sample(&[index("a").invalid()]).named(RULE.check), ["t_a_fkey"]);
+        assert_eq!(sample(&[index("a").method("brin")]).named(RULE.check), ["t_a_fkey"]);
+        assert_eq!(sample(&[index("b").include(&["a"])]).named(RULE.check), ["t_a_fkey"]);
+        assert_eq!(sample(&[index("a").predicate("(b = 1)")]).named(RULE.check), ["t_a_fkey"]);
     }
 
     #[test]
     fn an_index_that_leads_with_the_columns_silences_it() {
         for serving in [index("a, b"), index("a").method("hash"), index("a").predicate("(a IS NOT NULL)"), index("a").constraint("t_pkey")]
         {
-            assert!(sample(&[serving]).named(check).is_empty());
+            assert!(sample(&[serving]).named(RULE.check).is_empty());
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let partition = sample.table(3, "t_2026");
         (partition.parent, partition.is_partition) = (Some(1), true);
         sample.foreign_key("t_2026_a_fkey", 3, &["a"], 2).parent = Some(501);
-        let findings = sample.findings(check);
+        let findings = sample.findings(RULE.check);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].object.name, "t_a_fkey");
         assert!(findings[0].message.contains("78 MB, about 1 000 000 rows"), "{}", findings[0].message);
@@ -169,7 +169,7 @@ mod tests {
         sample.snapshot.tables[0].heap_bytes = pages * 8192;
         let usage = &mut sample.snapshot.tables[1].usage;
         (usage.rows_deleted, usage.rows_updated) = (deleted, updated);
-        sample.findings(check).first().map(|finding| finding.severity)
+        sample.findings(RULE.check).first().map(|finding| finding.severity)
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
     fn a_referenced_table_out_of_sight_is_said_to_be() {
         let mut sample = sample(&[]);
         sample.snapshot.tables.truncate(1);
-        let finding = sample.findings(check).remove(0);
+        let finding = sample.findings(RULE.check).remove(0);
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.message.ends_with("How often its rows are deleted was not seen."), "{}", finding.message);
     }
