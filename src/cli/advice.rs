@@ -2,14 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::{AdviceArgs, ModelChoice};
 use super::failure::Failure;
-use super::{connection, output};
-use crate::advisor::{self, Advice, Budget};
+use super::{connection, output, progress};
+use crate::advisor::{self, Advice, Budget, CostModel};
 use crate::catalog::Snapshot;
 use crate::pg::binaries::Binaries;
+use crate::pg::twin::{self, Options, Twin};
+use crate::report::audit::Unmodelled;
+
+/// Advice, and what the model lacked.
+pub(super) struct Answer {
+    pub advice: Advice,
+    pub unmodelled: Vec<Unmodelled>,
+}
 
 /// How advice is asked for.
 #[derive(Debug, Clone)]
@@ -34,7 +42,7 @@ impl From<&AdviceArgs> for How {
 ///
 /// Without server programs, and when the twin does not start, arithmetic on the statistics answers, and both the notice on
 /// stderr and the advice say so; unless the person insisted on the twin.
-pub(super) async fn advise(snapshot: &Arc<Snapshot>, budget: &Budget, how: &How) -> Result<Advice, Failure> {
+pub(super) async fn advise(snapshot: &Arc<Snapshot>, budget: &Budget, how: &How) -> Result<Answer, Failure> {
     if how.model == Some(ModelChoice::Estimate) {
         return by_estimate(snapshot, budget, None).await;
     }
@@ -50,7 +58,7 @@ pub(super) async fn advise(snapshot: &Arc<Snapshot>, budget: &Budget, how: &How)
     }
 }
 
-async fn by_estimate(snapshot: &Arc<Snapshot>, budget: &Budget, reason: Option<String>) -> Result<Advice, Failure> {
+async fn by_estimate(snapshot: &Arc<Snapshot>, budget: &Budget, reason: Option<String>) -> Result<Answer, Failure> {
     if let Some(reason) = &reason {
         output::notice(&format!("Prices come from arithmetic on the statistics, not from a planner: could not {reason}."));
     }
@@ -61,13 +69,46 @@ async fn by_estimate(snapshot: &Arc<Snapshot>, budget: &Budget, reason: Option<S
                       this machine, of any version from 14, make the prices the planner's own.";
         advice.caveats.insert(0, caveat.to_owned());
     }
-    Ok(advice)
+    Ok(Answer { advice, unmodelled: Vec::new() })
 }
 
-/// The twin is plugged in here.
-async fn by_twin(snapshot: &Arc<Snapshot>, budget: &Budget, binaries: Binaries, how: &How) -> Result<Advice, Failure> {
-    let _ = (snapshot, budget, binaries, how.jobs, how.time);
-    Err(Failure::failed("price plans on a twin: there is none in this version"))
+async fn by_twin(snapshot: &Arc<Snapshot>, budget: &Budget, binaries: Binaries, how: &How) -> Result<Answer, Failure> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options { binaries, workers: how.jobs.unwrap_or_else(cores), time_max: Some(how.time) };
+    let (snapshot, budget) = (Arc::clone(snapshot), budget.clone());
+    let step = progress::step("Asking the planner of a statistics twin …");
+    let begun = Instant::now();
+    let (answer, name) = blocking(move || {
+        let mut twin = Twin::start(&snapshot, &options).map_err(|error| Failure::failed(error.to_string()))?;
+        let advice = advisor::advise(&snapshot, &mut twin, &budget);
+        let unmodelled = unmodelled(&snapshot, twin.unmodelled());
+        Ok((Answer { advice, unmodelled }, twin.name()))
+    })
+    .await?;
+    step.done(&format!("Plans priced by a {name} in {:.1} s.", begun.elapsed().as_secs_f64()));
+    Ok(answer)
+}
+
+/// Says what share of the recorded time runs on tables that each lack bears on.
+fn unmodelled(snapshot: &Snapshot, lacks: &[twin::Unmodelled]) -> Vec<Unmodelled> {
+    if lacks.is_empty() {
+        return Vec::new();
+    }
+    let queries = advisor::workload::read(snapshot).queries;
+    let total = snapshot.exec_ms_total();
+    let share = |lack: &twin::Unmodelled| {
+        let touching = queries.iter().filter(|query| query.tables().iter().any(|table| lack.tables.contains(table)));
+        (total > 0.0).then(|| touching.map(|query| query.exec_ms_total).sum::<f64>() / total)
+    };
+    let told = lacks.iter().map(|lack| Unmodelled {
+        kind: lack.kind.clone(),
+        name: lack.name.clone(),
+        reason: lack.reason.clone(),
+        exec_time_share: share(lack),
+    });
+    let mut told: Vec<Unmodelled> = told.collect();
+    told.sort_by(|one, other| other.exec_time_share.unwrap_or(0.0).total_cmp(&one.exec_time_share.unwrap_or(0.0)));
+    told
 }
 
 /// Planning and searching take seconds of processor time, which the executor's threads are not for.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::advice::{self, How};
+use super::advice::{self, Answer, How};
 use super::args::{AuditArgs, AuditFormat, Connection, SizeLimit};
 use super::failure::{Exit, Failure};
 use super::{connection, demo, output, snapshot, workload};
@@ -17,6 +17,7 @@ use crate::findings::{self, Finding, Severity};
 use crate::migration::plan::{self, Options};
 use crate::migration::{Layout, Migration};
 use crate::pg::snapshot::{Scope, take_node};
+use crate::report::audit::Unmodelled;
 use crate::report::{self, AuditDocument, Report, html, json as json_text, markdown, sarif, terminal};
 use crate::units::Bytes;
 
@@ -66,6 +67,7 @@ async fn read(args: &AuditArgs) -> Result<Snapshot, Failure> {
 pub(super) struct Audit {
     pub findings: Vec<Finding>,
     pub advice: Advice,
+    pub unmodelled: Vec<Unmodelled>,
     pub migrations: Vec<Migration>,
 }
 
@@ -78,9 +80,9 @@ impl Audit {
         first_version: Timestamp,
         options: Options,
     ) -> Result<Self, Failure> {
-        let advice = advice::advise(snapshot, budget, how).await?;
+        let Answer { advice, unmodelled } = advice::advise(snapshot, budget, how).await?;
         let migrations = plan::write(&advice.proposals, snapshot, first_version, options);
-        Ok(Self { findings: findings::audit(snapshot), advice, migrations })
+        Ok(Self { findings: findings::audit(snapshot), advice, unmodelled, migrations })
     }
 
     /// Returns the document; `folder` is where the migrations were written, when they were.
@@ -88,6 +90,7 @@ impl Audit {
         let named = |migration: &Migration| (migration.clone(), layout.files(migration).into_iter().map(|(name, _)| name).collect());
         let migrations: Vec<(Migration, Vec<String>)> = self.migrations.iter().map(named).collect();
         let mut document = report::audit_document(snapshot, &self.findings, &self.advice, &migrations);
+        document.unmodelled.clone_from(&self.unmodelled);
         for (entry, migration) in document.migrations.iter_mut().zip(&self.migrations) {
             entry.folder = folder.map(|folder| folder_of(folder, migration).display().to_string());
         }

@@ -199,7 +199,7 @@ fn write_cost(proposal: &Proposal) -> String {
 
 fn hot_loss(proposal: &Proposal) -> String {
     match proposal.hot_loss {
-        0 => "HOT updates lost: none, no recorded update sets one of its columns.".to_owned(),
+        0 => "HOT updates lost: none.".to_owned(),
         lost => format!("HOT updates lost: {} of those recorded will write into every index of the table.", grouped(lost)),
     }
 }

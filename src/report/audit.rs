@@ -30,6 +30,9 @@ pub struct AuditDocument {
     /// What the model could not take into account, as sentences.
     #[serde(default)]
     pub caveats: Vec<String>,
+    /// Objects the model lacks, those that bear on most execution time first.
+    #[serde(default)]
+    pub unmodelled: Vec<Unmodelled>,
     /// The audited server.
     pub server: ServerEntry,
     /// Where the statements came from, or why there are none.
@@ -46,6 +49,19 @@ pub struct AuditDocument {
     pub migrations: Vec<MigrationEntry>,
     /// What the role could not see, and the statement that would show it.
     pub hidden: Vec<Hidden>,
+}
+
+/// An object of the audited database that plans were priced without.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unmodelled {
+    /// What it is: `extension`, `table`, `statistics`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+    /// The share of execution time of statements on tables it bears on, 0 to 1; `None` when no time was recorded.
+    pub exec_time_share: Option<f64>,
 }
 
 /// A program and its version.
@@ -212,6 +228,7 @@ pub fn audit_document(
         about: about(snapshot),
         model: advice.model.clone(),
         caveats: advice.caveats.clone(),
+        unmodelled: Vec::new(),
         server: ServerEntry {
             version_num: server.version_num,
             database: server.database.clone(),
@@ -320,6 +337,7 @@ mod tests {
             "about",
             "model",
             "caveats",
+            "unmodelled",
             "server",
             "coverage",
             "findings",

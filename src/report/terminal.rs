@@ -138,6 +138,7 @@ fn write_audit(page: &mut Writer, audit: &AuditContent) {
     }
     page.section(&audit.skipped);
     page.list("Not taken into account", &audit.caveats);
+    page.section_cut(&audit.unmodelled, REFUSED_SHOWN);
     page.section(&audit.migrations);
     if !audit.hidden.is_empty() {
         page.heading("Not visible to this role", Tone::Plain);

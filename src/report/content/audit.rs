@@ -36,6 +36,8 @@ pub struct AuditContent {
     pub refused: Vec<Grid>,
     /// What the model could not take into account.
     pub caveats: Vec<String>,
+    /// Objects it lacked.
+    pub unmodelled: Grid,
     /// Statements the advice does not cover.
     pub skipped: Grid,
     /// The files written.
@@ -102,6 +104,7 @@ impl AuditContent {
             drops: audit.proposals.iter().filter(|entry| entry.action == Action::Drop).map(proposal).collect(),
             refused: refused(&audit.refused),
             caveats: audit.caveats.clone(),
+            unmodelled: unmodelled(audit),
             skipped: skipped(&audit.coverage),
             migrations: migrations(audit),
             hidden: audit.hidden.iter().map(|hidden| Hidden { what: capital(&hidden.what), ..hidden.clone() }).collect(),
@@ -262,7 +265,7 @@ fn write_cost(cost: &WriteCost) -> String {
 
 fn hot_loss(proposal: &ProposalEntry) -> String {
     match proposal.hot_loss {
-        0 => "none: no recorded update sets one of its columns".to_owned(),
+        0 => "none".to_owned(),
         lost => format!("{} would write into every index of the table", counted(lost, "update", "updates")),
     }
 }
@@ -310,32 +313,53 @@ fn effects(statements: &[StatementEffect]) -> Grid {
 /// The expected time is the measured one times the ratio of costs: said in the heading, since nothing measured it.
 const TIME: &str = "#Time measured → expected";
 
-/// Groups of reasons, by words that stand in them, the most telling first.
-const REASONS: &[(&str, &[&str])] = &[
-    ("Writes would pay more than reads gain", &["hot", "write", "update"]),
-    ("Over the budget", &["budget", "max-", "limit of"]),
-    ("Would make a statement worse", &["worse", "slower"]),
-    ("Too little gain", &["too little gain", "gains", "does not use", "no gain"]),
-    ("Not selective", &["selective"]),
-    ("Cannot be built or priced", &["cannot", "not plannable", "not possible", "too wide", "operator class", "extension"]),
-    ("Part of a wider proposal", &["prefix of", "part of"]),
-    ("Exists already", &["already covered", "covered by", "exists"]),
-    ("Table too small", &["too small"]),
+/// Groups of reasons, the most telling first: how a reason of the group begins, else words that stand in it.
+const REASONS: &[(&str, &[&str], &[&str])] = &[
+    ("Needs an extension", &[], &["create extension"]),
+    ("Writes would pay more than reads gain", &["writes"], &["hot", "writes", "updates"]),
+    ("Over the budget", &["over the budget"], &["budget"]),
+    ("Would make a statement worse", &[], &["worse", "slower"]),
+    ("Too little gain", &["too little gain"], &["gains"]),
+    ("No plan uses it", &["no plan uses it"], &["does not use"]),
+    ("Not selective", &["not selective"], &["selective", "partial index is smaller"]),
+    ("Cannot be built or priced", &["not plannable"], &["cannot", "operator class", "exceed"]),
+    ("Part of a wider proposal", &["prefix of"], &[]),
+    ("Exists already", &["already covered"], &["exists"]),
+    ("Table too small", &["table too small"], &[]),
 ];
 
+fn reason_group(reason: &str) -> Option<usize> {
+    let reason = reason.to_lowercase();
+    let begins = REASONS.iter().position(|(_, starts, _)| starts.iter().any(|start| reason.starts_with(start)));
+    let words: Vec<&str> = reason.split(|c: char| !c.is_alphanumeric()).collect();
+    // A word stands by itself (`hot` is not in `photo`); several words stand as they are.
+    let stands = |text: &str| if text.contains(' ') { reason.contains(text) } else { words.contains(&text) };
+    begins.or_else(|| REASONS.iter().position(|(_, _, holds)| holds.iter().any(|text| stands(text))))
+}
+
 fn refused(refused: &[Refused]) -> Vec<Grid> {
-    let group = |reason: &str| {
-        let reason = reason.to_lowercase();
-        REASONS.iter().position(|(_, words)| words.iter().any(|word| reason.contains(word)))
-    };
-    let titles = REASONS.iter().map(|(title, _)| *title).enumerate().map(|(at, title)| (Some(at), title)).chain([(None, "Other reasons")]);
+    let titles = REASONS.iter().map(|(title, ..)| *title).enumerate().map(|(at, title)| (Some(at), title)).chain([(None, "Other reasons")]);
     let grids = titles.map(|(at, title)| {
-        let rows: Vec<&Refused> = refused.iter().filter(|refused| group(&refused.reason) == at).collect();
+        let rows: Vec<&Refused> = refused.iter().filter(|refused| reason_group(&refused.reason) == at).collect();
         let mut grid = Grid::new(format!("Not proposed: {}{}", title[..1].to_lowercase(), &title[1..]), &["Index", "Why not"]);
         grid.rows = rows.iter().map(|refused| vec![Cell::code(&refused.candidate), Cell::text(&refused.reason)]).collect();
         grid
     });
     grids.filter(|grid| !grid.rows.is_empty()).collect()
+}
+
+fn unmodelled(audit: &AuditDocument) -> Grid {
+    let mut grid = Grid::new("Objects not modelled", &["Object", "Why", "#Share of time"]);
+    grid.rows = audit
+        .unmodelled
+        .iter()
+        .map(|lack| {
+            let share = lack.exec_time_share.map_or_else(|| DASH.to_owned(), percent);
+            vec![Cell::text(format!("{} {}", lack.kind, lack.name)), Cell::text(&lack.reason), Cell::text(share)]
+        })
+        .collect();
+    grid.drop_if_empty("Share of time");
+    grid
 }
 
 fn skipped(coverage: &Coverage) -> Grid {
@@ -362,4 +386,25 @@ fn migrations(audit: &AuditDocument) -> Grid {
     }
     grid.drop_if_empty("Folder");
     grid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_grouped_by_how_they_begin_and_then_by_what_they_speak_of() {
+        let title = |reason: &str| reason_group(reason).map_or("Other", |at| REASONS[at].0);
+        for (reason, group) in [
+            ("too little gain: it saves no more than it costs writes", "Too little gain"),
+            ("writes would pay 40 for a gain of 3", "Writes would pay more than reads gain"),
+            ("48 000 updates of status would stop being HOT", "Writes would pay more than reads gain"),
+            ("pg_trgm is not installed: CREATE EXTENSION pg_trgm; would make t (a) possible", "Needs an extension"),
+            ("already covered by photo_updates_idx", "Exists already"),
+            ("type point of column photo has no B-tree operator class", "Cannot be built or priced"),
+            ("the moon is in the wrong quarter", "Other"),
+        ] {
+            assert_eq!(title(reason), group, "{reason}");
+        }
+    }
 }
