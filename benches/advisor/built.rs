@@ -34,10 +34,10 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
             sources.runtime.block_on(client.batch_execute(&statement))?;
         }
         sources.runtime.block_on(client.batch_execute("vacuum analyze"))?;
-        let row = sources.runtime.block_on(client.query_one(
-            "select coalesce(sum(pg_relation_size(c.oid)), 0)::int8 from pg_class c where c.relname = any ($1)",
-            &[&names],
-        ))?;
+        let row = sources.runtime.block_on(
+            client
+                .query_one("select coalesce(sum(pg_relation_size(c.oid)), 0)::int8 from pg_class c where c.relname = any ($1)", &[&names]),
+        )?;
         let size: i64 = row.get(0);
         let after = times(sources, &client, &snapshot)?;
         let promised: Bytes = created(&advice).map(|proposal| proposal.size_bytes).sum();

@@ -114,5 +114,10 @@ fn compare(
 
 /// Returns the existing indexes a plan uses.
 fn used(snapshot: &Snapshot, plan: &Explained) -> Vec<Oid> {
-    snapshot.indexes.iter().filter(|index| plan.indexes.contains(&(index.name.schema.clone(), index.name.name.clone()))).map(|index| index.oid).collect()
+    snapshot
+        .indexes
+        .iter()
+        .filter(|index| plan.indexes.contains(&(index.name.schema.clone(), index.name.name.clone())))
+        .map(|index| index.oid)
+        .collect()
 }

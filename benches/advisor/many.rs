@@ -37,8 +37,12 @@ fn copied(mut snapshot: Snapshot) -> Result<Snapshot> {
         .find(|index| index.table == largest.oid && index.primary)
         .ok_or("the largest table has no primary key")?
         .clone();
-    let constraint =
-        snapshot.constraints.iter().find(|known| Some(&known.name) == key.constraint.as_ref()).ok_or("no constraint behind the key")?.clone();
+    let constraint = snapshot
+        .constraints
+        .iter()
+        .find(|known| Some(&known.name) == key.constraint.as_ref())
+        .ok_or("no constraint behind the key")?
+        .clone();
     (snapshot.tables, snapshot.indexes, snapshot.constraints) = (Vec::new(), Vec::new(), Vec::new());
     (snapshot.policies, snapshot.extended_statistics, snapshot.views) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..TABLES {
