@@ -82,9 +82,9 @@ fn member(
     let wanted = wanted(pool, query, block, position)?;
     let asked = Asked::of(pool.context, query, block, position, &wanted);
     match pool.propose_prefixes(facts, &asked, &Shape::btree(keys)) {
-        Proposed::Accepted(candidate) => Some(Some(candidate)),
+        Proposed::Named(candidate) => Some(Some(candidate)),
         Proposed::Exists => Some(None),
-        Proposed::Refused => None,
+        Proposed::Nothing => None,
     }
 }
 
