@@ -220,12 +220,19 @@ fn workloads() -> impl Strategy<Value = Vec<(&'static str, u64)>> {
     prop::collection::vec((prop::sample::select(texts.to_vec()), 1..10_000u64), 1..8)
 }
 
+fn created(advice: &Advice) -> impl Iterator<Item = &Proposal> {
+    advice.proposals.iter().filter(|proposal| proposal.action == Action::Create)
+}
+
 fn total(advice: &Advice, snapshot: &Snapshot) -> f64 {
     let queries = workload::read(snapshot).queries;
     let mut model = Estimate::new(snapshot);
-    let configuration = super::super::Configuration::with(advice.proposals.iter().map(|proposal| Arc::new(proposal.index.clone())));
-    let reads: f64 = queries.iter().map(|query| model.plan(query, &configuration).unwrap().cost * query.calls as f64).sum();
-    reads + advice.proposals.iter().map(|proposal| proposal.write_cost.cost).sum::<f64>()
+    let configuration = super::super::Configuration::with(created(advice).map(|proposal| Arc::new(proposal.index.clone())));
+    let bare: Vec<Option<f64>> =
+        queries.iter().map(|query| Some(model.plan(query, &super::super::Configuration::default()).unwrap().cost)).collect();
+    let weights = weights(&queries, &bare);
+    let reads: f64 = queries.iter().zip(weights).map(|(query, weight)| model.plan(query, &configuration).unwrap().cost * weight).sum();
+    reads + created(advice).map(|proposal| proposal.write_cost.cost).sum::<f64>()
 }
 
 proptest! {
