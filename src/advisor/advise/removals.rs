@@ -240,3 +240,191 @@ pub(super) fn definition<'d>(candidate: &'d Candidate, table: &'d Table, size: O
         size_bytes: size.map(|size| size.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::advise;
+    use crate::advisor::{Action, Advice, Budget, Confidence, PriceTable, sample};
+    use crate::catalog::{Constraint, ConstraintKind, ForeignKey, Index, IndexUsage, KeyTarget, Node, QualifiedName, Snapshot};
+
+    const MINE: &str = "select * from prospects where user_id = $1";
+    const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 2, gain_min: 0.05, write_overhead_max: None };
+
+    fn day(days: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(days * 86_400).unwrap()
+    }
+
+    /// A hundred days of statistics, prospects read, and one index with that many scans.
+    fn seen(scans: u64) -> Snapshot {
+        let mut snapshot = sample::crm_running(&[(MINE, 100)]);
+        (snapshot.taken_at, snapshot.server.stats_reset_at) = (day(100), Some(day(0)));
+        snapshot.tables[1].usage.index_scans = 50;
+        let usage = IndexUsage { scans, ..IndexUsage::default() };
+        snapshot.indexes.push(Index { usage, ..sample::index(30, 2, "prospects_email", &["email"]) });
+        snapshot
+    }
+
+    fn planner() -> PriceTable {
+        PriceTable { trust: Some(Confidence::High), ..PriceTable::default().bare(MINE, 1_000.0) }
+    }
+
+    fn advised(snapshot: &Snapshot, table: &PriceTable) -> Advice {
+        advise(snapshot, &mut table.clone(), &BUDGET)
+    }
+
+    fn dropped(snapshot: &Snapshot, table: &PriceTable) -> Vec<String> {
+        let drops = advised(snapshot, table).proposals.into_iter().filter(|proposal| proposal.action == Action::Drop);
+        drops.map(|proposal| proposal.name).collect()
+    }
+
+    #[test]
+    fn an_index_without_a_scan_in_a_long_window_may_go() {
+        let advice = advised(&seen(0), &planner());
+        let [proposal] = advice.proposals.as_slice() else { panic!("{advice:#?}") };
+        assert_eq!((proposal.action, proposal.existing, proposal.confidence), (Action::Drop, Some(30), Confidence::High));
+        assert_eq!((proposal.size_bytes.0, proposal.statements.len()), (4 << 20, 0));
+        assert!(proposal.risks[0].starts_with("It had no scan in the 100 days"), "{:?}", proposal.risks);
+        assert!(proposal.risks[1].starts_with("Replicas were not seen"), "{:?}", proposal.risks);
+    }
+
+    #[test]
+    fn a_short_window_or_a_scan_on_another_node_proves_use() {
+        let mut short = seen(0);
+        short.server.stats_reset_at = Some(day(70));
+        assert!(dropped(&short, &planner()).is_empty());
+        let node = |scans, since| Node {
+            name: "replica:5432".into(),
+            in_recovery: true,
+            taken_at: day(100),
+            stats_reset_at: Some(day(since)),
+            started_at: None,
+            indexes: vec![(QualifiedName::new("public", "prospects_email"), IndexUsage { scans, ..IndexUsage::default() })],
+            tables: Vec::new(),
+        };
+        let with = |node| Snapshot { nodes: vec![node], ..seen(0) };
+        let table = PriceTable { trust: None, ..planner() };
+        assert!(dropped(&with(node(3, 0)), &table).is_empty());
+        assert!(dropped(&with(node(0, 90)), &table).is_empty());
+        assert_eq!(dropped(&with(node(0, 0)), &table), ["prospects_email"]);
+    }
+
+    #[test]
+    fn a_scanned_index_goes_only_when_a_planner_does_as_well_without() {
+        assert_eq!(dropped(&seen(9), &planner()), ["prospects_email"]);
+        assert!(dropped(&seen(9), &planner().with_existing(MINE, 30, 990.0)).is_empty());
+        assert!(dropped(&seen(9), &PriceTable { trust: None, ..planner() }).is_empty(), "arithmetic proves nothing");
+        let mut uncovered = seen(9);
+        uncovered.statements.push(sample::statement(7, "select from where", 1, 1, 50.0));
+        assert!(dropped(&uncovered, &planner()).is_empty());
+        let advice = advised(&seen(9), &planner());
+        assert_eq!(advice.proposals[0].confidence, Confidence::Medium);
+    }
+
+    #[test]
+    fn a_statement_that_would_be_slower_keeps_even_an_unscanned_index() {
+        assert!(dropped(&seen(0), &planner().with_existing(MINE, 30, 10.0)).is_empty());
+    }
+
+    #[test]
+    fn of_two_that_replace_each_other_one_stays() {
+        let mut snapshot = seen(9);
+        snapshot
+            .indexes
+            .push(Index { usage: IndexUsage { scans: 9, ..IndexUsage::default() }, ..sample::index(31, 2, "prospects_score", &["score"]) });
+        let table = planner().with_existing(MINE, 30, 10.0).with_existing(MINE, 31, 10.0);
+        assert_eq!(dropped(&snapshot, &table).len(), 1);
+    }
+
+    #[test]
+    fn a_covered_index_goes_and_its_cover_stays() {
+        let mut snapshot = seen(0);
+        snapshot.indexes.push(sample::index(31, 2, "prospects_email_status", &["email", "status"]));
+        let advice = advised(&snapshot, &planner());
+        let names: Vec<&str> = advice.proposals.iter().map(|proposal| proposal.name.as_str()).collect();
+        assert_eq!(names, ["prospects_email"], "the cover has no scan either, but is needed now");
+        assert_eq!(advice.proposals[0].risks, ["prospects_email_status serves the same scans and stays."]);
+    }
+
+    #[test]
+    fn what_something_besides_queries_needs_stays() {
+        let vetoes: [fn(&mut Index); 6] = [
+            |index| index.unique = true,
+            |index| index.constraint = Some("c".into()),
+            |index| index.replica_identity = true,
+            |index| index.extension = Some("postgis".into()),
+            |index| index.parent = Some(999),
+            |index| index.size_bytes = 1 << 19,
+        ];
+        for veto in vetoes {
+            let mut snapshot = seen(0);
+            veto(snapshot.indexes.last_mut().unwrap());
+            assert!(dropped(&snapshot, &planner()).is_empty(), "{:?}", snapshot.indexes.last());
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_keeps_the_last_index_that_serves_it() {
+        let foreign = ForeignKey {
+            table: 1,
+            table_name: QualifiedName::new("public", "users"),
+            columns: vec!["email".into()],
+            on_delete: "c".into(),
+            on_update: "a".into(),
+        };
+        let constraint = Constraint {
+            oid: 77,
+            name: "prospects_email_fkey".into(),
+            table: 2,
+            kind: ConstraintKind::Foreign,
+            columns: vec!["email".into()],
+            definition: String::new(),
+            parent: None,
+            foreign: Some(foreign),
+        };
+        let mut snapshot = Snapshot { constraints: vec![constraint], ..seen(0) };
+        assert!(dropped(&snapshot, &planner()).is_empty());
+        let other = sample::index(31, 2, "prospects_email_status", &["email", "status"]);
+        snapshot.indexes.push(Index { predicate: None, included: vec!["score".into()], ..other });
+        assert_eq!(dropped(&snapshot, &planner()), ["prospects_email"], "the other one serves it");
+    }
+
+    #[test]
+    fn expression_statistics_get_a_new_home() {
+        let mut snapshot = seen(0);
+        let index = snapshot.indexes.last_mut().unwrap();
+        index.keys[0].target = KeyTarget::Expression("lower(email)".into());
+        index.expression_statistics = vec![Some(crate::catalog::ColumnStatistics::default())];
+        let advice = advised(&snapshot, &planner());
+        let statistics = &advice.proposals[0].statistics;
+        assert_eq!((statistics[0].name.as_str(), statistics[0].on.as_str()), ("prospects_email_stats", "(lower(email))"));
+        snapshot.server.version_num = 130_012;
+        assert!(dropped(&snapshot, &planner()).is_empty(), "13 cannot keep the statistics");
+    }
+
+    #[test]
+    fn a_superseded_index_goes_after_the_one_that_covers_it() {
+        let mut snapshot = seen(9);
+        snapshot.indexes.push(Index {
+            usage: IndexUsage { scans: 9, ..IndexUsage::default() },
+            ..sample::index(31, 2, "prospects_user", &["user_id"])
+        });
+        let both = "select * from prospects where user_id = $1 and score = $2";
+        snapshot.statements = vec![sample::statement(1, both, 100, 100, 100.0)];
+        let table = PriceTable::default().bare(both, 1_000.0).with_existing(both, 31, 500.0).with(both, "prospects (user_id, score)", 10.0);
+        let advice = advised(&snapshot, &table);
+        let actions: Vec<(Action, &str)> = advice.proposals.iter().map(|proposal| (proposal.action, proposal.name.as_str())).collect();
+        assert_eq!(actions, [(Action::Create, "idx_prospects_user_id_score"), (Action::Drop, "prospects_user")]);
+        assert_eq!(advice.proposals[1].risks[0], "Apply only after idx_prospects_user_id_score is built and seen in use.");
+        assert!(advice.proposals[1].write_cost.cost <= 0.0);
+    }
+
+    #[test]
+    fn an_index_that_is_mostly_air_is_rebuilt() {
+        let mut snapshot = seen(9);
+        snapshot.indexes.last_mut().unwrap().size_bytes = 64 << 20;
+        let table = planner().with_existing(MINE, 30, 10.0).sized("prospects (email)", crate::units::Bytes(20 << 20));
+        let advice = advised(&snapshot, &table);
+        assert_eq!((advice.proposals[0].action, advice.proposals[0].size_bytes.0), (Action::Reindex, 20 << 20));
+        assert!(advised(&snapshot, &table.sized("prospects (email)", crate::units::Bytes(40 << 20))).proposals.is_empty());
+    }
+}

@@ -14,6 +14,13 @@ use crate::units::Bytes;
 const PER_TABLE: [usize; 4] = [usize::MAX - 1, 3, 2, 1];
 
 impl<M: CostModel + ?Sized> Search<'_, '_, M> {
+    /// Runs one quick search over one part of the workload; returns whether there was time for it.
+    pub(super) fn sketch(&mut self, part: &Part, pool: &Pool, archive: &mut Archive) -> bool {
+        let nothing = self.state(part, &[]);
+        archive.keep(&nothing, 0);
+        !self.prices.out_of_time() && self.grow(nothing, pool, PER_TABLE[0], Rank::GainPerByte, archive).is_some()
+    }
+
     /// Runs every search over one part of the workload; returns whether there was time for all of them.
     pub(super) fn explore(&mut self, part: &Part, pool: &Pool, archive: &mut Archive, size_max: Option<Bytes>) -> bool {
         let nothing = self.state(part, &[]);

@@ -20,6 +20,10 @@ const NEAR: f64 = 0.01;
 /// In workloads of many statements, the share of an average statement's cost up to which they are: no statement's gain may
 /// vanish in the rounding of the others.
 const NEAR_OF_AVERAGE: f64 = 0.1;
+/// The share of the least gain asked for up to which they are: who asks for every gain gets every gain.
+const NEAR_OF_GAIN: f64 = 0.2;
+/// The share of the workload's cost below which a gain is rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// What a gain has to reach.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +41,12 @@ impl Guard {
     pub(super) fn new(task: &Task<'_>, workload: f64) -> Self {
         let statements = task.planned.len().max(1) as f64;
         let heavy = HEAVY_SHARE.min(HEAVY_OF_AVERAGE / statements) * workload;
-        Self { gain_min: task.budget.gain_min, workload, heavy, near: NEAR.min(NEAR_OF_AVERAGE / statements) }
+        Self {
+            gain_min: task.budget.gain_min,
+            workload,
+            heavy,
+            near: NEAR.min(NEAR_OF_AVERAGE / statements).min(NEAR_OF_GAIN * task.budget.gain_min),
+        }
     }
 
     /// Returns whether a statement may cost this much.
@@ -52,7 +61,7 @@ impl Guard {
 
     /// Returns whether a weighted gain after write cost is worth an index.
     pub(super) fn worthwhile(self, gain: f64, helps_one: bool) -> bool {
-        gain > 0.0 && (helps_one || gain >= self.gain_min * self.workload)
+        gain > ROUNDING * self.workload && (helps_one || gain >= self.gain_min * self.workload)
     }
 }
 

@@ -19,7 +19,7 @@ mod local;
 mod prune;
 mod state;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::frontier::Archive;
 use self::guard::Guard;
@@ -71,7 +71,7 @@ pub(crate) fn select<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &T
     let pools = prune::prune(prices, task, &bare);
     let kept: BTreeSet<usize> = pools.iter().flat_map(|pool| pool.items.iter().copied()).collect();
     prices.retain(&kept);
-    let parts = components(prices, &kept, task.planned);
+    let parts = components(prices, &kept, task.planned, &bare);
     let mut archives: Vec<Archive> = parts.iter().map(|_| Archive::default()).collect();
     let guard = Guard::new(task, workload);
     let mut search = Search { prices, writes: task.writes, guard, bare, prefixes: Vec::new() };
@@ -79,9 +79,13 @@ pub(crate) fn select<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &T
     let mut chosen = frontier::Picked::default();
     let mut cut_short = false;
     for pool in &pools {
-        for (part, archive) in parts.iter().zip(&mut archives) {
-            let own = pool.within(&part.items);
-            cut_short |= !search.explore(part, &own, archive, task.budget.size_max);
+        let own: Vec<_> = parts.iter().map(|part| pool.within(&part.items)).collect();
+        // An answer for every part first, lest the first part take all the time.
+        for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
+            cut_short = cut_short || !search.sketch(part, own, archive);
+        }
+        for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
+            cut_short = cut_short || !search.explore(part, own, archive, task.budget.size_max);
         }
         chosen = search.pick(&parts, &mut archives, task, Some(&chosen));
         if cut_short {
@@ -101,7 +105,8 @@ struct Part {
 }
 
 /// Parts the workload: candidates belong together that share a table or a statement.
-fn components<M: CostModel + ?Sized>(prices: &Prices<'_, M>, kept: &BTreeSet<usize>, planned: &[usize]) -> Vec<Part> {
+fn components<M: CostModel + ?Sized>(prices: &Prices<'_, M>, kept: &BTreeSet<usize>, planned: &[usize], bare: &[Option<f64>]) -> Vec<Part> {
+    let cost = |part: &Part| part.queries.iter().map(|query| bare[*query].unwrap_or_default() * prices.weight(*query)).sum::<f64>();
     let mut root: HashMap<Oid, Oid> = HashMap::new();
     fn find(root: &HashMap<Oid, Oid>, mut table: Oid) -> Oid {
         while let Some(up) = root.get(&table).filter(|up| **up != table) {
@@ -120,7 +125,7 @@ fn components<M: CostModel + ?Sized>(prices: &Prices<'_, M>, kept: &BTreeSet<usi
             root.insert(one.max(other), one.min(other));
         }
     }
-    let mut parts: std::collections::BTreeMap<Oid, Part> = std::collections::BTreeMap::new();
+    let mut parts: BTreeMap<Oid, Part> = BTreeMap::new();
     for item in kept {
         parts.entry(find(&root, table_of(item))).or_default().items.insert(*item);
     }
@@ -130,7 +135,10 @@ fn components<M: CostModel + ?Sized>(prices: &Prices<'_, M>, kept: &BTreeSet<usi
             part.queries.push(*query);
         }
     }
-    parts.into_values().collect()
+    let mut parts: Vec<Part> = parts.into_values().collect();
+    // The dearest first: time may run out.
+    parts.sort_by(|a, b| cost(b).total_cmp(&cost(a)));
+    parts
 }
 
 #[cfg(test)]
