@@ -60,8 +60,7 @@ fn key(key: &Key) -> String {
         KeyTarget::Expression(expression) => format!("({expression})"),
     };
     if let Some(collation) = &key.collation {
-        let spelled = if collation.contains(['.', '"']) && collation.ends_with('"') { collation.clone() } else { quoted(collation) };
-        text.push_str(&format!(" COLLATE {spelled}"));
+        text.push_str(&format!(" COLLATE {collation}"));
     }
     if !key.opclass_is_default {
         text.push_str(&format!(" {}", key.opclass));

@@ -287,7 +287,7 @@ pub(crate) fn node(snapshot: &Snapshot, name: &str) -> Node {
         taken_at: snapshot.taken_at,
         stats_reset_at: snapshot.server.stats_reset_at,
         started_at: snapshot.server.started_at,
-        indexes: vec![],
+        indexes: snapshot.indexes.iter().map(|index| (index.name.clone(), IndexUsage::default())).collect(),
         tables: vec![],
     }
 }

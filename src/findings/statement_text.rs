@@ -24,7 +24,12 @@ pub fn reads_catalogs(query: &str) -> bool {
 
 /// Returns whether the text has the name as a whole word.
 pub fn has_word(query: &str, name: &str) -> bool {
-    query.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == '$')).any(|word| word == name)
+    words(query).any(|word| word == name)
+}
+
+/// Returns the words of a text: names, keywords, numbers and parameters.
+pub fn words(query: &str) -> impl Iterator<Item = &str> {
+    query.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == '$')).filter(|word| !word.is_empty())
 }
 
 /// Returns the statement in one line, cut after so many characters.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::{Index, IndexUsage, QualifiedName, Snapshot, Table, TableUsage};
+use crate::catalog::{Index, QualifiedName, Snapshot, Table, TableUsage, UsageEverywhere};
 
-/// Usage on the audited server and on every other node of the snapshot, added up.
+/// Usage on the audited server and on every other node of the snapshot.
 #[derive(Debug)]
 pub struct Everywhere<'a> {
-    indexes: HashMap<&'a QualifiedName, IndexUsage>,
+    snapshot: &'a Snapshot,
     tables: HashMap<&'a QualifiedName, TableUsage>,
     /// How many other nodes were read.
     pub other_nodes: usize,
@@ -18,42 +18,23 @@ pub struct Everywhere<'a> {
 impl<'a> Everywhere<'a> {
     /// Adds up what the nodes of a snapshot counted.
     pub fn of(snapshot: &'a Snapshot) -> Self {
-        let mut indexes: HashMap<&QualifiedName, IndexUsage> = HashMap::new();
         let mut tables: HashMap<&QualifiedName, TableUsage> = HashMap::new();
-        for node in &snapshot.nodes {
-            for (name, usage) in &node.indexes {
-                let sum = indexes.entry(name).or_default();
-                sum.scans += usage.scans;
-                sum.entries_read += usage.entries_read;
-                sum.rows_fetched += usage.rows_fetched;
-                sum.last_scan_at = sum.last_scan_at.max(usage.last_scan_at);
-            }
-            for (name, usage) in &node.tables {
-                let sum = tables.entry(name).or_default();
-                sum.seq_scans += usage.seq_scans;
-                sum.index_scans += usage.index_scans;
-                // Only the primary writes, so that one node's counters hold all of it.
-                sum.rows_inserted = sum.rows_inserted.max(usage.rows_inserted);
-                sum.rows_updated = sum.rows_updated.max(usage.rows_updated);
-                sum.rows_deleted = sum.rows_deleted.max(usage.rows_deleted);
-            }
+        for (name, usage) in snapshot.nodes.iter().flat_map(|node| &node.tables) {
+            let sum = tables.entry(name).or_default();
+            sum.seq_scans += usage.seq_scans;
+            sum.index_scans += usage.index_scans;
+            // Only the primary writes, so that one node's counters hold all of it.
+            sum.rows_inserted = sum.rows_inserted.max(usage.rows_inserted);
+            sum.rows_updated = sum.rows_updated.max(usage.rows_updated);
+            sum.rows_deleted = sum.rows_deleted.max(usage.rows_deleted);
         }
         let primary_seen = !snapshot.server.in_recovery || snapshot.nodes.iter().any(|node| !node.in_recovery);
-        Self { indexes, tables, other_nodes: snapshot.nodes.len(), primary_seen }
+        Self { snapshot, tables, other_nodes: snapshot.nodes.len(), primary_seen }
     }
 
     /// Returns an index's usage on all nodes.
-    pub fn index(&self, index: &Index) -> IndexUsage {
-        let own = &index.usage;
-        self.indexes.get(&index.name).map_or_else(
-            || own.clone(),
-            |other| IndexUsage {
-                scans: own.scans + other.scans,
-                entries_read: own.entries_read + other.entries_read,
-                rows_fetched: own.rows_fetched + other.rows_fetched,
-                last_scan_at: own.last_scan_at.max(other.last_scan_at),
-            },
-        )
+    pub fn index(&self, index: &Index) -> UsageEverywhere<'a> {
+        self.snapshot.index_usage_everywhere(index)
     }
 
     /// Returns the scans of a table on all nodes: sequential, then by index.
@@ -75,7 +56,7 @@ impl<'a> Everywhere<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Node;
+    use crate::catalog::{IndexUsage, Node};
     use crate::findings::sample::{Sample, index, node};
 
     #[test]

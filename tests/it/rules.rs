@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use pgload::catalog::{Relations, Snapshot};
@@ -22,27 +23,47 @@ use tokio_postgres::Client;
 /// 10 s: a session that ended reports its counts and is gone within milliseconds.
 const GONE_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[tokio::test]
-async fn rules_report_what_the_files_expect_and_nothing_else() {
+/// 3 at a time: each waits for its server process most of the time.
+const WORKERS: usize = 3;
+
+#[test]
+fn rules_report_what_the_files_expect_and_nothing_else() {
     let search_path: Vec<PathBuf> = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     let binaries = Binaries::find(None, &search_path).unwrap();
     // Autovacuum would analyse a table between its making and the snapshot.
     let cluster = Cluster::start(&cluster::Options::new(binaries).with("autovacuum", "off")).unwrap();
-    let mut admin = pgload::pg::connect(&cluster.source("postgres")).await.unwrap();
-    let mut failures = vec![];
-    for rule in RULES {
-        for (number, file) in files(rule).iter().enumerate() {
-            let database = format!("{}_{number}", rule.id.replace('-', "_"));
-            create_database(&mut admin, &database).await;
-            run(&cluster, &database, file);
-            let reported = reported(rule, &take_snapshot(&cluster, &database).await);
-            let expected = expected(file);
-            if reported != expected {
-                failures.push(format!("{}\n  expected {expected:?}\n  reported {reported:?}", file.display()));
-            }
+    let cases: Mutex<Vec<(&Rule, usize, PathBuf)>> = Mutex::new(
+        RULES.iter().flat_map(|rule| files(rule).into_iter().enumerate().map(move |(number, file)| (rule, number, file))).collect(),
+    );
+    let failures: Mutex<Vec<String>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                while let Some((rule, number, file)) = next(&cases) {
+                    let failure = runtime.block_on(failure_of(&cluster, rule, number, &file));
+                    failures.lock().unwrap().extend(failure);
+                }
+            });
         }
-    }
+    });
+    let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Takes a case; in a function of its own, so that the lock is not held while the case runs.
+fn next<T>(cases: &Mutex<Vec<T>>) -> Option<T> {
+    cases.lock().unwrap().pop()
+}
+
+async fn failure_of(cluster: &Cluster, rule: &Rule, number: usize, file: &Path) -> Option<String> {
+    let database = format!("{}_{number}", rule.id.replace('-', "_"));
+    let mut admin = pgload::pg::connect(&cluster.source("postgres")).await.unwrap();
+    create_database(&mut admin, &database).await;
+    run(cluster, &database, file);
+    let reported = reported(rule, &take_snapshot(cluster, &database).await);
+    let expected = expected(file);
+    (reported != expected).then(|| format!("{}\n  expected {expected:?}\n  reported {reported:?}", file.display()))
 }
 
 #[test]

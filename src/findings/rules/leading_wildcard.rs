@@ -149,7 +149,8 @@ fn serves_a_prefix(table: &Table, column: &Column, relations: &Relations<'_>) ->
     let plain = matches!(relations.snapshot.server.collate.as_str(), "C" | "POSIX");
     let serves = |index: &Index| {
         let Some(key) = index.keys.first().filter(|key| key.target.column() == Some(&column.name)) else { return false };
-        let bytes = key.opclass.contains("pattern_ops") || matches!(key.collation.as_deref(), Some("C" | "POSIX"));
+        let bytes = key.opclass.contains("pattern_ops")
+            || matches!(key.collation.as_deref().map(|name| name.trim_matches('"')), Some("C" | "POSIX"));
         bytes || (plain && key.collation.is_none())
     };
     relations

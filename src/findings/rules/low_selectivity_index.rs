@@ -1,6 +1,6 @@
 //! Indexes on a single column that tells two kinds of rows apart, neither of them rare.
 
-use crate::catalog::{Column, ColumnStatistics, Index, IndexUsage, Oid, Relations, Table};
+use crate::catalog::{Column, ColumnStatistics, Index, Oid, Relations, Table, UsageEverywhere};
 use crate::findings::foreign_keys::is_only_support;
 use crate::findings::redundancy::{is_bound, spares};
 use crate::findings::usage::Everywhere;
@@ -61,7 +61,7 @@ fn two_valued<'a>(index: &'a Index, table: &'a Table) -> Option<(&'a Column, &'a
 }
 
 /// Returns whether the scans there were found a small part of the table: then somebody asks for something rare after all.
-fn finds_few(usage: &IndexUsage, table: &Table) -> bool {
+fn finds_few(usage: &UsageEverywhere<'_>, table: &Table) -> bool {
     usage.scans > 0 && (usage.entries_read as f64 / usage.scans as f64) < NARROW_SHARE * table.rows_now()
 }
 

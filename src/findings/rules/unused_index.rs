@@ -1,6 +1,6 @@
 //! Indexes no scan has used for as long as the statistics reach.
 
-use crate::catalog::{Index, IndexUsage, KeyTarget, Oid, QualifiedName, Relations, Table, TableKind};
+use crate::catalog::{Index, KeyTarget, Oid, QualifiedName, Relations, Table, TableKind, UsageEverywhere};
 use crate::findings::foreign_keys::is_only_support;
 use crate::findings::redundancy::{is_bound, spares};
 use crate::findings::usage::Everywhere;
@@ -72,10 +72,12 @@ enum Grade {
 }
 
 impl Grade {
-    fn of(usage: &IndexUsage, table: &Table, seen: &Seen<'_>) -> Option<Self> {
+    fn of(usage: &UsageEverywhere<'_>, table: &Table, seen: &Seen<'_>) -> Option<Self> {
         match usage.scans {
             // A standby counts its own scans only, and a table nobody reads says nothing of how it is read.
-            0 if seen.window.long_enough() && seen.is_read(table) && seen.everywhere.primary_seen => Some(Self::A),
+            0 if seen.window.long_enough() && seen.is_read(table) && seen.everywhere.primary_seen && usage.unread_nodes.is_empty() => {
+                Some(Self::A)
+            }
             0 => Some(Self::Unproven),
             _ if !seen.window.long_enough() => None,
             _ => is_rare(usage, table, seen).then_some(Self::C),
@@ -91,7 +93,7 @@ impl Grade {
     }
 }
 
-fn is_rare(usage: &IndexUsage, table: &Table, seen: &Seen<'_>) -> bool {
+fn is_rare(usage: &UsageEverywhere<'_>, table: &Table, seen: &Seen<'_>) -> bool {
     let asleep = usage.last_scan_at.is_some_and(|last| {
         let idle_days = (seen.relations.snapshot.taken_at.as_second() - last.as_second()) as f64 / 86_400.0;
         idle_days >= LONG_ENOUGH_DAYS
@@ -120,7 +122,7 @@ fn analysed_expressions(index: &Index) -> Vec<&str> {
     expressions.zip(&index.expression_statistics).filter(|(_, statistics)| statistics.is_some()).map(|(text, _)| text).collect()
 }
 
-fn finding(index: &Index, table: &Table, usage: &IndexUsage, grade: Grade, seen: &Seen<'_>) -> Finding {
+fn finding(index: &Index, table: &Table, usage: &UsageEverywhere<'_>, grade: Grade, seen: &Seen<'_>) -> Finding {
     let expressions = analysed_expressions(index);
     let severity = if grade == Grade::A && expressions.is_empty() { Severity::Warning } else { Severity::Info };
     let mut evidence = vec![
@@ -151,7 +153,7 @@ fn finding(index: &Index, table: &Table, usage: &IndexUsage, grade: Grade, seen:
     }
 }
 
-fn message(index: &Index, table: &Table, usage: &IndexUsage, grade: Grade, seen: &Seen<'_>, expressions: &[&str]) -> String {
+fn message(index: &Index, table: &Table, usage: &UsageEverywhere<'_>, grade: Grade, seen: &Seen<'_>, expressions: &[&str]) -> String {
     let (name, size, table_name, window) = (&index.name, Bytes(index.size_bytes), &table.name, seen.window);
     let nodes = match seen.everywhere.other_nodes {
         0 => String::new(),
@@ -169,6 +171,7 @@ fn message(index: &Index, table: &Table, usage: &IndexUsage, grade: Grade, seen:
         message.push_str(match () {
             () if !seen.everywhere.primary_seen => " This server is a standby: scans on the primary were not seen.",
             () if !window.long_enough() => " That is too short to prove much: jobs that run weekly or monthly may need it.",
+            () if !usage.unread_nodes.is_empty() => " Not every node given has an index of this name: what it does there is not known.",
             () => " Nothing read the table at all, so this says little of the index.",
         });
     }
@@ -325,10 +328,20 @@ mod tests {
         assert!(finding.message.contains("no scan on any of 2 nodes in the 40 days"), "{}", finding.message);
         assert!(finding.message.contains("Replicas other than these were not seen"), "{}", finding.message);
         assert_eq!(finding.help, "DROP INDEX CONCURRENTLY public.x;");
-        let usage = crate::catalog::IndexUsage { scans: 9_000, ..Default::default() };
-        replica.indexes = vec![(QualifiedName::new("public", "x"), usage)];
+        replica.indexes[0].1.scans = 9_000;
         sample.snapshot.nodes = vec![replica];
         assert!(sample.named(RULE.check).is_empty());
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_of_the_index_leaves_it_unproven() {
+        let mut sample = Sample::of([("x", index("a"))]);
+        let mut replica = node(&sample.snapshot, "replica:5432");
+        replica.indexes.clear();
+        sample.snapshot.nodes = vec![replica];
+        let finding = sample.findings(RULE.check).remove(0);
+        assert_eq!(finding.severity, Severity::Info);
+        assert!(finding.message.contains("Not every node given has an index of this name"), "{}", finding.message);
     }
 
     #[test]

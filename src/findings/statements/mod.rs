@@ -12,12 +12,12 @@ pub(crate) mod tell;
 mod totals;
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use level::{Level, Reading};
 pub(crate) use totals::Totals;
 
-use crate::catalog::{Relations, Statement, Table};
+use crate::catalog::{Oid, Relations, Statement, Table};
 use crate::findings::statement_text;
 
 /// 5 calls: fewer may have been someone at a prompt, or met a cold cache.
@@ -39,6 +39,16 @@ pub struct Statements<'a> {
     names: HashMap<(&'a str, &'a str), &'a Table>,
     /// Whether execution times were recorded: a file of statements has none.
     timed: bool,
+    asked: OnceCell<Asked>,
+}
+
+/// Which statements ask what of which table.
+#[derive(Debug, Default)]
+struct Asked {
+    /// By table: the statement, and the level of its reading, as positions in their lists.
+    levels: HashMap<Oid, Vec<(usize, usize)>>,
+    /// All words of the texts that are not understood, in lower case.
+    unread_words: HashSet<String>,
 }
 
 /// One statement over all roles that ran it.
@@ -81,7 +91,7 @@ impl<'a> Statements<'a> {
             recorded.share = if timed { recorded.totals.exec_ms / ms } else { recorded.totals.calls as f64 / calls.max(1) as f64 };
         }
         let key = |table: &'a Table| ((table.name.schema.as_str(), table.name.name.as_str()), table);
-        Self { list, names: snapshot.tables.iter().map(key).collect(), timed }
+        Self { list, names: snapshot.tables.iter().map(key).collect(), timed, asked: OnceCell::new() }
     }
 
     /// Returns every statement, in the order of the query ids.
@@ -102,20 +112,36 @@ impl<'a> Statements<'a> {
         recorded.reading.get_or_init(|| read::read(&self.names, recorded.query, recorded.search_path, recorded.user)).as_ref()
     }
 
-    /// Returns the statements whose text names the table and is not understood: what they ask of it nobody knows.
+    /// Returns whether a text that is not understood names the table: what it asks of it nobody knows.
     pub(crate) fn unread_naming(&self, table: &Table) -> bool {
-        let unread =
-            |recorded: &Recorded<'a>| statement_text::has_word(recorded.query, &table.name.name) && self.reading(recorded).is_none();
-        self.list.iter().any(unread)
+        self.asked().unread_words.contains(&table.name.name.to_lowercase())
     }
 
     /// Returns each level of each understood statement that reads the table, with the statement.
-    pub(crate) fn levels_on<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = (&'s Recorded<'a>, &'s Level<'a>)> {
-        let naming = self.list.iter().filter(|recorded| statement_text::has_word(recorded.query, &table.name.name));
-        let levels = naming.flat_map(|recorded| {
-            self.reading(recorded).into_iter().flat_map(move |reading| reading.levels.iter().map(move |level| (recorded, level)))
-        });
-        levels.filter(|(_, level)| level.tables().any(|found| found.oid == table.oid))
+    pub(crate) fn levels_on<'s>(&'s self, table: &Table) -> impl Iterator<Item = (&'s Recorded<'a>, &'s Level<'a>)> {
+        let found = self.asked().levels.get(&table.oid).map_or(&[][..], Vec::as_slice);
+        found.iter().filter_map(|&(statement, level)| {
+            let recorded = &self.list[statement];
+            Some((recorded, self.reading(recorded)?.levels.get(level)?))
+        })
+    }
+
+    fn asked(&self) -> &Asked {
+        self.asked.get_or_init(|| {
+            let mut asked = Asked::default();
+            for (position, recorded) in self.list.iter().enumerate() {
+                match self.reading(recorded) {
+                    Some(reading) => {
+                        for (number, level) in reading.levels.iter().enumerate() {
+                            let tables: HashSet<Oid> = level.tables().map(|table| table.oid).collect();
+                            tables.into_iter().for_each(|table| asked.levels.entry(table).or_default().push((position, number)));
+                        }
+                    }
+                    None => asked.unread_words.extend(statement_text::words(recorded.query).map(str::to_lowercase)),
+                }
+            }
+            asked
+        })
     }
 }
 
