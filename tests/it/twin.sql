@@ -9,13 +9,14 @@ create table shop.customers (
     name varchar(40) collate "C",
     mood shop.mood,
     city text,
+    rating numeric(3, 1),
     created_at timestamptz not null,
     deleted_at timestamptz
 );
 insert into shop.customers
 select
     i, 'user' || i || '@example.com', 'Name ' || (i * 7919) % 20000, (array['sad', 'ok', 'ok', 'happy'])[1 + i % 4]::shop.mood,
-    'city ' || (i % 97), timestamptz '2024-01-01 00:00+00' + i * interval '17 minutes',
+    'city ' || (i % 97), (i % 97) / 2.0, timestamptz '2024-01-01 00:00+00' + i * interval '17 minutes',
     case when i % 50 = 0 then timestamptz '2024-06-01 00:00+00' end
 from generate_series(1, 20000) as i;
 create index customers_lower on shop.customers (lower(email));
@@ -61,6 +62,7 @@ create index events_kind on shop.events (kind, at);
 insert into shop.events
 select timestamptz '2023-06-01 00:00+00' + i * interval '10 minutes', i % 30, (i % 30) / 3, md5(i::text) from generate_series(1, 60000) as i;
 create statistics shop.events_zones (ndistinct, dependencies) on kind, zone from shop.events_2024;
+create statistics shop.customers_together on mood, city, rating, name from shop.customers;
 create view shop.paid as select id, customer_id, total, placed_at from shop.orders where status = 'paid';
 create materialized view shop.per_city as select city, count(*) as customers from shop.customers group by city;
 vacuum analyze;

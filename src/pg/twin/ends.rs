@@ -37,10 +37,14 @@ fn tests(snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> BTreeSet<Stri
     let column = |table: Oid, name: &str| relations.table(table)?.column(name).filter(|_| leads(table, name));
     let mut tests = BTreeSet::new();
     for (number, of) in &query.parameters {
-        let ParameterUse::Column { table, column: name, comparison: Comparison::Above | Comparison::Below } = of else { continue };
+        let ParameterUse::Column { table, column: name, comparison } = of else { continue };
         let Some(column) = column(*table, name) else { continue };
         let values = sets.iter().filter_map(|set| set.literals.get((*number as usize).checked_sub(1)?));
-        tests.extend(values.filter_map(|value| test(column, value)));
+        tests.extend(values.filter_map(|value| match comparison {
+            Comparison::Above | Comparison::Below => test(column, value),
+            Comparison::Age => test(column, &format!("pg_catalog.now() - ({value})::interval")),
+            _ => None,
+        }));
     }
     for access in query.blocks.iter().flat_map(|block| &block.accesses) {
         for condition in access.conditions.iter().filter(|condition| matches!(condition.class, Class::Above | Class::Below)) {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tokio_postgres::Client;
 
-use super::Unmodelled;
 use super::error::{TwinError, said, while_doing};
 use super::statistics::Attributes;
+use super::{Unmodelled, combinations};
 use crate::catalog::{ExtendedStatistics, Oid, QualifiedName, Relations, Snapshot, Table};
 
 /// `STATS_NDISTINCT_MAGIC`.
@@ -15,6 +15,9 @@ const DISTINCT_MAGIC: u32 = 0xA352_BFA4;
 const DEPENDENCIES_MAGIC: u32 = 0xB454_9A2C;
 /// Both layouts' `…_TYPE_BASIC`.
 const BASIC: u32 = 1;
+
+/// Casts between types of the same physical form.
+const CASTS: &[&str] = &["bytea as pg_ndistinct", "bytea as pg_dependencies", "bytea as pg_mcv_list", "numeric as bytea"];
 
 /// Writes what ANALYZE found for every extended statistics object; returns what could not be written.
 pub(super) async fn write(
@@ -28,8 +31,9 @@ pub(super) async fn write(
     if snapshot.extended_statistics.is_empty() {
         return Ok(notes);
     }
-    let casts = "create cast (bytea as pg_ndistinct) without function; create cast (bytea as pg_dependencies) without function";
-    client.batch_execute(casts).await.map_err(while_doing("prepare extended statistics"))?;
+    // These types take no text, and nothing else gives numeric's bytes: casts that change nothing, while they are needed.
+    let casts: String = CASTS.iter().map(|cast| format!("create cast ({cast}) without function;")).collect();
+    client.batch_execute(&casts).await.map_err(while_doing("prepare extended statistics"))?;
     let here = oids(client).await?;
     for statistics in &snapshot.extended_statistics {
         let (Some(found), Some(table), Some(oid)) = (&statistics.found, relations.table(statistics.table), here.get(&statistics.name))
@@ -43,33 +47,46 @@ pub(super) async fn write(
         if matches!(distinct, Some(None)) || matches!(dependencies, Some(None)) {
             notes.push(note("its text is not understood".to_owned()));
         }
-        if !found.common_values.is_empty() {
-            notes.push(note("most common combinations are not modelled".to_owned()));
-        }
+        let combinations = match found.common_values.is_empty() {
+            true => None,
+            false => match types_of(statistics, table, attributes) {
+                Some(types) => combinations::stored(client, found, &types).await.map_err(|reason| notes.push(note(reason))).ok(),
+                None => {
+                    notes.push(note("most common combinations over expressions are not modelled".to_owned()));
+                    None
+                }
+            },
+        };
         let (distinct, dependencies) = (distinct.flatten(), dependencies.flatten());
         // Before 15 there is one row for a table with and without its children.
-        let inherited = if local_major >= 15 { ("stxdinherit, ", "$4::bool, ") } else { ("", "") };
+        let inherited = if local_major >= 15 { ("stxdinherit, ", "$5::bool, ") } else { ("", "") };
         let sql = format!(
-            "insert into pg_catalog.pg_statistic_ext_data (stxoid, {}stxdndistinct, stxddependencies) \
-             values ($1::oid, {}($2::bytea)::pg_ndistinct, ($3::bytea)::pg_dependencies)",
+            "insert into pg_catalog.pg_statistic_ext_data (stxoid, {}stxdndistinct, stxddependencies, stxdmcv) \
+             values ($1::oid, {}($2::bytea)::pg_ndistinct, ($3::bytea)::pg_dependencies, ($4::bytea)::pg_mcv_list)",
             inherited.0, inherited.1
         );
         let answer = if local_major >= 15 {
-            client.execute(&sql, &[oid, &distinct, &dependencies, &found.inherited]).await
+            client.execute(&sql, &[oid, &distinct, &dependencies, &combinations, &found.inherited]).await
         } else {
             client
                 .execute("delete from pg_catalog.pg_statistic_ext_data where stxoid = $1", &[oid])
                 .await
                 .map_err(while_doing("write extended statistics"))?;
-            client.execute(&sql, &[oid, &distinct, &dependencies]).await
+            client.execute(&sql, &[oid, &distinct, &dependencies, &combinations]).await
         };
         if let Err(error) = answer {
             notes.push(note(said(&error)));
         }
     }
-    let casts = "drop cast (bytea as pg_ndistinct); drop cast (bytea as pg_dependencies)";
-    client.batch_execute(casts).await.map_err(while_doing("finish extended statistics"))?;
+    let casts: String = CASTS.iter().map(|cast| format!("drop cast ({cast});")).collect();
+    client.batch_execute(&casts).await.map_err(while_doing("finish extended statistics"))?;
     Ok(notes)
+}
+
+/// Returns the types of the columns; `None` when there are expressions among them or a column is not here.
+fn types_of(statistics: &ExtendedStatistics, table: &Table, attributes: &Attributes) -> Option<Vec<Oid>> {
+    let types = statistics.columns.iter().map(|column| attributes.named(&table.name, column).map(|found| found.type_oid));
+    types.collect::<Option<Vec<Oid>>>().filter(|_| statistics.expressions.is_empty())
 }
 
 fn note(statistics: &ExtendedStatistics, reason: String) -> Unmodelled {

@@ -6,6 +6,7 @@
 
 mod build;
 mod candidates;
+mod combinations;
 mod ends;
 mod error;
 mod explain;

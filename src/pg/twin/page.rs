@@ -131,7 +131,16 @@ mod tests {
 
     #[test]
     fn heights_are_those_of_built_indexes() {
-        // Levels as pageinspect gave them on 15.18: bigint keys of 100 000, 1 000 000 and 20 000 000 rows.
-        assert_eq!([276, 2_745, 54_840].map(|pages| height(pages, 8.0)), [1, 2, 2]);
+        // Pages and level as pageinspect gave them on 15.20, by bytes of the keys.
+        let bigint = [(2, 0), (4, 1), (221, 1), (276, 1), (3_293, 2)];
+        let uuid = [(4, 1), (311, 2), (388, 2), (4_623, 2)];
+        let text = [(5, 1), (6, 1), (665, 2), (831, 2), (9_945, 3)];
+        let text_and_uuid = [(6, 1), (845, 2), (1_055, 2), (12_636, 3)];
+        let built = [(8.0, &bigint[..]), (16.0, &uuid), (41.0, &text), (57.0, &text_and_uuid)];
+        for (key_bytes, cases) in built {
+            for (pages, level) in cases {
+                assert_eq!(height(*pages, key_bytes), *level, "{pages} pages of {key_bytes} bytes");
+            }
+        }
     }
 }
