@@ -57,7 +57,7 @@ pub struct Index {
     pub pages: u64,
     /// `pg_class.reltuples` of the index.
     pub rows: Option<f64>,
-    /// The statement that makes it, as `pg_get_indexdef` prints it.
+    /// The statement that makes it, as `pg_get_indexdef` prints it, with the parameters of operator classes.
     pub definition: String,
     /// Storage parameters.
     pub options: Vec<String>,
@@ -76,7 +76,7 @@ pub struct Key {
     pub opclass: String,
     /// Whether that class is the default of its type and method.
     pub opclass_is_default: bool,
-    /// The collation, when the key has one.
+    /// The collation when it is not the database's default, written as [`Column::collation`](super::Column::collation) is.
     pub collation: Option<String>,
     /// `DESC`.
     pub descending: bool,

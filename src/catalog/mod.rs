@@ -5,8 +5,12 @@
 
 pub mod index;
 pub mod name;
+pub mod nodes;
 pub mod object;
+pub mod order;
 pub mod relations;
+#[cfg(test)]
+mod sample;
 pub mod server;
 pub mod statement;
 pub mod table;
@@ -16,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use index::{Constraint, ConstraintKind, ForeignKey, Index, IndexUsage, Key, KeyTarget};
 pub use name::QualifiedName;
+pub use nodes::UsageEverywhere;
 pub use object::{ExtendedFound, ExtendedStatistics, Function, Node, Policy, UserType, UserTypeKind, View};
 pub use relations::Relations;
 pub use server::{CollationMismatch, Extension, Hidden, Server, Setting};
@@ -78,8 +83,7 @@ impl Snapshot {
     /// From `pg_stat_database.stats_reset`; where that is null, from the server's start, since a crash discards
     /// statistics without leaving a trace. `None` when neither is known.
     pub fn statistics_window_days(&self) -> Option<f64> {
-        let since = self.server.stats_reset_at.or(self.server.started_at)?;
-        Some((self.taken_at.as_second() - since.as_second()).max(0) as f64 / 86_400.0)
+        nodes::window_days(self.server.stats_reset_at, self.server.started_at, self.taken_at)
     }
 
     /// Returns the execution time of all statements, in milliseconds.

@@ -21,7 +21,7 @@ pub struct View {
     pub extension: Option<String>,
 }
 
-/// A function of the user's, written in a language.
+/// A function that a query or an index may call: no procedure, trigger function, aggregate or window function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Function {
     /// Its oid.
@@ -34,7 +34,7 @@ pub struct Function {
     pub language: String,
     /// `provolatile`: `i` immutable, `s` stable, `v` volatile.
     pub volatility: String,
-    /// The statement that makes it, as `pg_get_functiondef` prints it.
+    /// The statement that makes it, as `pg_get_functiondef` prints it; empty for an extension's in C, which only the extension makes.
     pub definition: String,
     /// The extension that owns it.
     pub extension: Option<String>,

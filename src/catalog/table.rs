@@ -117,7 +117,7 @@ pub struct Column {
     pub btree: bool,
     /// Whether it is NOT NULL.
     pub not_null: bool,
-    /// The collation when it is not the type's default.
+    /// The collation when it is not the database's default, quoted and, outside `pg_catalog`, with its schema: `"C"`, `shop.german`.
     pub collation: Option<String>,
     /// The default or generation expression.
     pub default: Option<String>,
@@ -136,6 +136,9 @@ pub struct Column {
 /// A row of `pg_stats`; values are kept as the text the server printed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ColumnStatistics {
+    /// The type of an index expression's values, as `format_type` writes it; `None` for a column, which has its own, and where unknown.
+    #[serde(default)]
+    pub type_name: Option<String>,
     /// The share of NULLs, 0 to 1.
     pub null_fraction: f64,
     /// The mean width in bytes.

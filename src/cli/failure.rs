@@ -9,7 +9,7 @@ use crate::pg::binaries::NotFound;
 use crate::pg::cluster::ClusterError;
 use crate::pg::conninfo::ConninfoError;
 use crate::pg::replay::{Fault, ReplayError};
-use crate::pg::snapshot::SnapshotError;
+use crate::pg::snapshot::{NodeError, SnapshotError};
 use crate::replay::workload::WorkloadError;
 use crate::staging::SeedError;
 
@@ -89,6 +89,17 @@ impl From<SnapshotError> for Failure {
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let message = error.to_string();
+        let inner = match error {
+            NodeError::Connect(error) => Self::from(error),
+            NodeError::Snapshot { error, .. } => Self::from(error),
+        };
+        Self::new(inner.exit, message)
     }
 }
 

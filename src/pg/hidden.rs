@@ -1,6 +1,6 @@
 //! What a role could not see in a snapshot, each with the statement that would show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Hidden, QualifiedName, Statement, name};
 
@@ -71,6 +71,63 @@ pub(super) fn expressions(indexes: usize, user: &str) -> Option<Hidden> {
     })
 }
 
+/// Something whose contents only its owner sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owned {
+    /// Its name.
+    pub(super) name: QualifiedName,
+    /// Its table's owner; `None` when that role is gone.
+    pub(super) owner: Option<String>,
+    /// Whether the owner is a superuser, whose rights are not to be granted for an audit.
+    pub(super) superuser: bool,
+}
+
+/// Says which extended statistics the role may not see: since 14.12, 15.7 and 16.3 only the table's owner does.
+pub(super) fn extended(unreadable: &[Owned], user: &str) -> Option<Hidden> {
+    if unreadable.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = unreadable.iter().map(|hidden| hidden.name.to_string()).collect();
+    let owners: BTreeSet<&str> =
+        unreadable.iter().filter(|hidden| !hidden.superuser).filter_map(|hidden| hidden.owner.as_deref()).collect();
+    let grants: Vec<String> = owners.iter().map(|owner| format!("grant {} to {};", name::quoted(owner), name::quoted(user))).collect();
+    Some(Hidden {
+        what: format!("contents of {} extended statistics ({})", names.len(), shown(&names)),
+        effect: "conditions on several columns together are priced as if the columns were independent; only the tables' owners see them"
+            .to_owned(),
+        remedy: grants.join(" "),
+    })
+}
+
+/// Says that the server would not print some kind of object.
+pub(super) fn refused(what: &str, said: &str) -> Hidden {
+    Hidden {
+        what: format!("{what}: the server said: {said}"),
+        effect: format!("statements that use {what} cannot be planned"),
+        remedy: String::new(),
+    }
+}
+
+/// Says what bears on plans and is not in a snapshot at all.
+pub(super) fn left_out(foreign_tables: &[String], several_parents: &[String], tablespaces: &[String]) -> Vec<Hidden> {
+    let entry = |names: &[String], what: String, effect: &str| {
+        (!names.is_empty()).then(|| Hidden { what: format!("{what} ({})", shown(names)), effect: effect.to_owned(), remedy: String::new() })
+    };
+    let (foreign, several, spaces) = (foreign_tables.len(), several_parents.len(), tablespaces.len());
+    [
+        entry(foreign_tables, format!("{foreign} foreign tables"), "statements that read them cannot be planned"),
+        entry(
+            several_parents,
+            format!("all but the first parent of {several} tables"),
+            "plans over the other parents leave these tables out",
+        ),
+        entry(tablespaces, format!("page costs of {spaces} tablespaces"), "tables there are priced with the server's page costs"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 fn shown<T: AsRef<str>>(names: &[T]) -> String {
     let mut text = names.iter().take(NAMES_SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     if names.len() > NAMES_SHOWN {
@@ -106,5 +163,24 @@ mod tests {
         let many: Vec<Unreadable> = (0..7).map(|number| unreadable("s", &format!("t{number}"), false)).collect();
         assert!(tables(&many, "me")[0].what.ends_with("7 tables in schema s (t0, t1, t2, t3, t4, …)"));
         assert_eq!(expressions(0, "me"), None);
+    }
+
+    #[test]
+    fn a_superusers_rights_are_never_the_remedy() {
+        let owned = |owner: &str, superuser| Owned { name: QualifiedName::new("s", "x"), owner: Some(owner.to_owned()), superuser };
+        let remedy = |unreadable: &[Owned]| extended(unreadable, "me").map(|hidden| hidden.remedy);
+        assert_eq!(
+            remedy(&[owned("postgres", true), owned("Shop", false), owned("Shop", false)]).as_deref(),
+            Some("grant \"Shop\" to me;")
+        );
+        assert_eq!((remedy(&[owned("postgres", true)]).as_deref(), remedy(&[])), (Some(""), None));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        assert_eq!(left_out(&[], &[], &[]), []);
+        let hidden = left_out(&["s.f".to_owned()], &[], &["fast (random_page_cost=1.1)".to_owned()]);
+        let whats: Vec<&str> = hidden.iter().map(|hidden| hidden.what.as_str()).collect();
+        assert_eq!(whats, ["1 foreign tables (s.f)", "page costs of 1 tablespaces (fast (random_page_cost=1.1))"]);
     }
 }

@@ -203,6 +203,11 @@ impl Source {
         format!("{} on {}:{} as {}", self.database, self.host, self.port, self.user)
     }
 
+    /// Returns host and port, as given: `db.example:5432`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// Returns the host as given; a socket's folder begins with `/`.
     pub fn host(&self) -> &str {
         &self.host

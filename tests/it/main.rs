@@ -5,6 +5,7 @@ mod cli;
 mod cluster;
 mod connect;
 mod migrate;
+mod objects;
 mod replay;
 mod rules;
 mod server;

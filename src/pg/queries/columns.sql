@@ -51,12 +51,18 @@ select
     a.attalign::text as type_alignment,
     coalesce(t.btree, false) as btree,
     a.attnotnull as not_null,
-    case when l.collname <> 'default' then l.collname::text end as collation,
+    case
+        when l.oid <> 'pg_catalog."default"'::pg_catalog.regcollation
+            then case when l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace then '' else pg_catalog.quote_ident(ln.nspname) || '.' end
+                || pg_catalog.quote_ident(l.collname)
+    end as collation,
     pg_catalog.pg_get_expr(d.adbin, d.adrelid) as default_expression,
-    a.attgenerated <> '' as generated
+    a.attgenerated <> '' as generated,
+    a.attgenerated = 'v' as generated_virtual
 from pg_catalog.pg_attribute a
 left join column_type t on t.oid = a.atttypid
 left join pg_catalog.pg_collation l on l.oid = a.attcollation
+left join pg_catalog.pg_namespace ln on ln.oid = l.collnamespace
 left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where
     a.attrelid = any ($1::oid[])

@@ -58,6 +58,7 @@ select
     ) as extension,
     (select h.inhparent from pg_catalog.pg_inherits h where h.inhrelid = i.indexrelid limit 1) as parent,
     pg_catalog.pg_relation_size(i.indexrelid) as size_bytes,
+    c.relpages::int8 as pages,
     c.reltuples::float8 as rows,
     pg_catalog.pg_get_indexdef(i.indexrelid) as definition,
     c.reloptions as options,
@@ -82,8 +83,14 @@ cross join lateral (
             order by k.position
         ) filter (where k.position <= i.indnkeyatts) as opclasses,
         pg_catalog.array_agg(o.opcdefault order by k.position) filter (where k.position <= i.indnkeyatts) as opclass_defaults,
-        pg_catalog.array_agg(case when l.collname <> 'default' then l.collname::text end order by k.position)
-            filter (where k.position <= i.indnkeyatts) as collations,
+        pg_catalog.array_agg(
+            case
+                when l.oid <> 'pg_catalog."default"'::pg_catalog.regcollation
+                    then case when l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace then '' else pg_catalog.quote_ident(ln.nspname) || '.' end
+                        || pg_catalog.quote_ident(l.collname)
+            end
+            order by k.position
+        ) filter (where k.position <= i.indnkeyatts) as collations,
         pg_catalog.array_agg((i.indoption[k.position - 1] & 1) = 1 order by k.position)
             filter (where k.position <= i.indnkeyatts) as descending,
         pg_catalog.array_agg((i.indoption[k.position - 1] & 2) = 2 order by k.position)
@@ -94,6 +101,7 @@ cross join lateral (
     left join pg_catalog.pg_opclass o on o.oid = i.indclass[k.position - 1]
     left join pg_catalog.pg_namespace s on s.oid = o.opcnamespace
     left join pg_catalog.pg_collation l on l.oid = i.indcollation[k.position - 1]
+    left join pg_catalog.pg_namespace ln on ln.oid = l.collnamespace
 ) as keys
 where i.indrelid = any ($1::oid[])
 order by n.nspname, c.relname

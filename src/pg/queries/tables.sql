@@ -1,7 +1,30 @@
 -- Question: which tables are there, how large, and how are they used?
 -- Views:    pg_class, pg_stat_user_tables (as functions), pg_inherits, pg_depend
 -- Oldest:   14
+-- Odd:      a partitioned table comes with its partitions, wherever they are.
 -- $1 text[] schemas, $2 text[] tables (as name or schema.name); empty for all
+with recursive chosen as (
+    select c.oid
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where
+        c.relkind in ('r', 'p', 'm')
+        and c.relpersistence <> 't'
+        and n.nspname <> 'information_schema'
+        and n.nspname !~ '^pg_'
+        and (pg_catalog.cardinality($1::text[]) = 0 or n.nspname = any ($1::text[]))
+        and (
+            pg_catalog.cardinality($2::text[]) = 0
+            or c.relname = any ($2::text[])
+            or n.nspname || '.' || c.relname = any ($2::text[])
+        )
+    union
+    select i.inhrelid
+    from chosen
+    join pg_catalog.pg_inherits i on i.inhparent = chosen.oid
+    join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where c.relkind in ('r', 'p') and c.relispartition
+)
 select
     c.oid,
     n.nspname::text as schema,
@@ -19,6 +42,8 @@ select
     c.reloptions as options,
     c.relreplident::text as replica_identity,
     c.relrowsecurity as row_security,
+    pg_catalog.pg_get_partkeydef(c.oid) as partition_key,
+    pg_catalog.pg_get_expr(c.relpartbound, c.oid) as partition_bound,
     -- pg_stats shows a column to those who may select it, and none of a table whose row security applies to them.
     case
         when pg_catalog.row_security_active(c.oid) then 'row security'
@@ -63,15 +88,5 @@ select
     pg_catalog.pg_stat_get_blocks_hit(c.oid) as heap_blocks_hit
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where
-    c.relkind in ('r', 'p', 'm')
-    and c.relpersistence <> 't'
-    and n.nspname <> 'information_schema'
-    and n.nspname !~ '^pg_'
-    and (pg_catalog.cardinality($1::text[]) = 0 or n.nspname = any ($1::text[]))
-    and (
-        pg_catalog.cardinality($2::text[]) = 0
-        or c.relname = any ($2::text[])
-        or n.nspname || '.' || c.relname = any ($2::text[])
-    )
+where c.oid in (select chosen.oid from chosen)
 order by n.nspname, c.relname
