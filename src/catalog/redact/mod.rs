@@ -114,7 +114,10 @@ fn statistics(snapshot: &mut Snapshot, values: &mut Values, types: &Types<'_>) -
         for column in &mut table.columns {
             let family = family(&column.type_name, Some(&column.type_category), column.collation.as_deref(), types);
             let lists = [column.statistics.as_mut(), column.statistics_inherited.as_mut()];
-            let kept = lists.into_iter().flatten().fold(true, |kept, statistics| column_statistics(statistics, &family, values) && kept);
+            let mut kept = true;
+            for statistics in lists.into_iter().flatten() {
+                kept &= column_statistics(statistics, &family, values);
+            }
             if !kept {
                 dropped.push(format!("{}.{}", table.name, super::name::quoted(&column.name)));
             }

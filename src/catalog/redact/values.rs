@@ -244,10 +244,8 @@ impl Values {
             return Some(text.to_owned());
         }
         let mut range = form::range(text)?;
-        for end in [&mut range.lower, &mut range.upper] {
-            if let Some(value) = end {
-                *value = self.replaced(bound, value, place)?;
-            }
+        for end in [&mut range.lower, &mut range.upper].into_iter().flatten() {
+            *end = self.replaced(bound, end, place)?;
         }
         Some(form::range_text(&range))
     }
