@@ -24,6 +24,7 @@ mod size;
 pub mod values;
 mod weights;
 pub mod workload;
+pub mod workload_file;
 mod write_cost;
 
 pub use advise::{advise, advise_by_estimate};
