@@ -1,5 +1,7 @@
 //! Functions that do not exist, or not only once, for the types parameters were taken to have.
 
+use std::collections::BTreeMap;
+
 use super::operand::{self, Leaf};
 use super::text::{Edit, Text};
 
@@ -30,11 +32,15 @@ pub(super) fn overloaded(text: &Text<'_>, at: usize, taken: &str) -> Vec<Edit> {
 /// Returns the edits for a parameter whose type nothing tells, by its token: it becomes text, and with it its like.
 pub(super) fn undetermined(text: &Text<'_>, at: usize) -> Vec<Edit> {
     let mut edits = vec![text.cast(at, "text")];
+    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+    for at in (0..text.tokens.len()).filter(|&at| text.is_parameter(at)) {
+        *uses.entry(text.spelled(at)).or_default() += 1;
+    }
     for at in 0..text.tokens.len() {
         if text.is_any(at, ANY) && text.is_sign(at + 1, '(') {
             let bare = text.elements_in(at + 1).into_iter().filter(|(from, to)| to - from == 1 && text.is_bare(*from));
             edits.extend(bare.map(|(from, _)| text.cast(from, "text")));
-        } else if text.is_bare(at) && text.is_word(at + 1, "is") && is_alone(text, at) {
+        } else if text.is_bare(at) && text.is_word(at + 1, "is") && uses[text.spelled(at)] == 1 {
             edits.push(text.cast(at, "text"));
         }
     }
@@ -120,9 +126,4 @@ fn expected<'a>(name: &str, place: usize, known: Option<&'a str>) -> &'a str {
         ("round" | "trunc" | "ceil" | "ceiling" | "floor" | "div" | "mod" | "power" | "sqrt", 0) => "numeric",
         _ => "integer",
     }
-}
-
-/// Returns whether the parameter at the token stands nowhere else.
-fn is_alone(text: &Text<'_>, at: usize) -> bool {
-    (0..text.tokens.len()).filter(|&other| text.is_parameter(other) && text.spelled(other) == text.spelled(at)).count() == 1
 }

@@ -131,9 +131,10 @@ fn wrapping(text: &Text<'_>) -> Vec<Edit> {
     };
     match found {
         Some((from, to)) if from < to && (text.is_any(from, QUERIES) || text.is_sign(from, '(')) => {
-            let mut edits = vec![text.replace(0, from, "")];
+            let (begin, last) = (text.tokens[from].start, text.tokens[to - 1].end);
+            let mut edits = vec![Edit { start: 0, end: begin, text: String::new() }];
             if to < end {
-                edits.push(text.replace(to, end, ""));
+                edits.push(Edit { start: last, end: text.tokens[end - 1].end, text: String::new() });
             }
             edits
         }

@@ -63,3 +63,6 @@ fn named(text: &Text<'_>, message: &str) -> Option<usize> {
     let name = format!("${}", &number[..digits]);
     (0..text.tokens.len()).find(|&at| text.is_bare(at) && text.spelled(at) == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,7 @@ impl Distribution {
         } else if !self.bounds.is_empty() {
             ordered.truncate(self.bounds.len());
         } else {
-            ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+            ordered.sort_by_key(|(value, _)| *value);
         }
         let total: f64 = ordered.iter().map(|(_, share)| share).sum();
         let mut below = 0.0;

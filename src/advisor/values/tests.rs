@@ -98,7 +98,7 @@ fn each_of_few_common_values_has_its_set() {
 #[test]
 fn of_many_values_a_common_a_rare_and_a_middle_one_are_drawn() {
     let wanted =
-        [(30, "'7'::integer"), (50, "'200'::integer"), (20, "'10'::integer")].map(|(weight, literal)| (weight, literal.to_owned()));
+        [(20, "'7'::integer"), (50, "'200'::integer"), (30, "'10'::integer")].map(|(weight, literal)| (weight, literal.to_owned()));
     assert_eq!(values("", "owner", Comparison::Equal, "integer"), wanted);
     assert_eq!(texts(values("", "id", Comparison::Equal, "bigint")), ["'500000'::bigint", "'1'::bigint", "'1000000'::bigint"]);
 }
