@@ -76,6 +76,16 @@ pub fn concurrent_build(statement: &str) -> Option<ConcurrentBuild> {
     }
 }
 
+/// Returns the index that `REINDEX INDEX CONCURRENTLY name` rebuilds, as the statement spells it; `None` for any other statement.
+pub fn concurrent_rebuild(statement: &str) -> Option<String> {
+    let rest = pieces(statement).into_iter().filter(|(kind, ..)| *kind != Kind::Blank);
+    let mut rest = rest.map(|(kind, start, end)| (kind, &statement[start..end]));
+    let words = ["reindex", "index", "concurrently"];
+    let rebuild = words.iter().all(|word| rest.next().is_some_and(|(kind, text)| kind == Kind::Word && text.eq_ignore_ascii_case(word)));
+    let name: Vec<&str> = rest.map(|(_, text)| text).collect();
+    (rebuild && !name.is_empty()).then(|| name.concat())
+}
+
 fn leading_words(statement: &str, count: usize) -> Vec<String> {
     let words = pieces(statement).into_iter().filter(|(kind, ..)| *kind == Kind::Word);
     words.take(count).map(|(_, start, end)| statement[start..end].to_ascii_lowercase()).collect()
@@ -102,6 +112,15 @@ mod tests {
         {
             assert!(!needs_no_transaction(fine), "{fine}");
         }
+    }
+
+    #[test]
+    fn a_rebuild_says_its_index() {
+        let rebuilt = |index: &str| Some(index.to_owned());
+        assert_eq!(concurrent_rebuild("REINDEX INDEX CONCURRENTLY public.\"I x\""), rebuilt("public.\"I x\""));
+        assert_eq!(concurrent_rebuild("reindex index /* now */ concurrently i"), rebuilt("i"));
+        assert_eq!(concurrent_rebuild("reindex index i"), None);
+        assert_eq!(concurrent_rebuild("reindex table concurrently t"), None);
     }
 
     #[test]

@@ -35,10 +35,20 @@ pub(super) async fn blockers(client: &Client) -> Result<Vec<Warning>, Error> {
 /// Looks for what an interrupted run of this build left.
 pub(super) async fn interrupted(client: &Client, build: &ConcurrentBuild) -> Result<Option<Interrupted>, Error> {
     let found = client.query_opt(include_str!("../queries/interrupted_index.sql"), &[&build.table, &build.index]).await?;
-    Ok(found.map(|row| Interrupted {
+    Ok(found.as_ref().map(left))
+}
+
+/// Looks for what interrupted runs of this rebuild left: copies that no query uses and every write maintains.
+pub(super) async fn interrupted_rebuilds(client: &Client, index: &str) -> Result<Vec<Interrupted>, Error> {
+    let found = client.query(include_str!("../queries/interrupted_rebuild.sql"), &[&index]).await?;
+    Ok(found.iter().map(left).collect())
+}
+
+fn left(row: &tokio_postgres::Row) -> Interrupted {
+    Interrupted {
         index: QualifiedName::new(row.get::<_, String>("schema_name"), row.get::<_, String>("index_name")),
         builder: row.get("builder"),
-    }))
+    }
 }
 
 /// Drops it beside reads and writes.

@@ -14,7 +14,7 @@ use super::history::{self, Row};
 use super::obstacles;
 use crate::migration::evidence::shortened;
 use crate::migration::history::{Event, Warning};
-use crate::migration::statements::{concurrent_build, needs_no_transaction, split};
+use crate::migration::statements::{concurrent_build, concurrent_rebuild, needs_no_transaction, split};
 
 /// Letters of a statement shown in events and errors: a line of a terminal.
 const STATEMENT_LETTERS: usize = 120;
@@ -93,23 +93,28 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Drops the invalid index that an interrupted run of this very build left, so that IF NOT EXISTS does not skip it.
+    /// Drops the invalid index that an interrupted run of this very build left, so that IF NOT EXISTS does not skip it, and the
+    /// copies that interrupted rebuilds left.
     async fn heal(&mut self, statement: &str) -> Result<(), StepError> {
-        let Some(build) = concurrent_build(statement) else {
+        let found = if let Some(build) = concurrent_build(statement) {
+            obstacles::interrupted(self.client, &build).await.map(|left| left.into_iter().collect())
+        } else if let Some(index) = concurrent_rebuild(statement) {
+            obstacles::interrupted_rebuilds(self.client, &index).await
+        } else {
             return Ok(());
         };
-        let found = obstacles::interrupted(self.client, &build).await.map_err(|source| server("look for an interrupted build", source))?;
-        let Some(left) = found else {
-            return Ok(());
-        };
-        if let Some(pid) = left.builder {
-            // It is being built at this moment; our statement waits for the table's lock and then finds it done.
-            self.warn(Warning::Building { index: left.index.to_string(), pid });
-            return Ok(());
+        for left in found.map_err(|source| server("look for an interrupted build", source))? {
+            if let Some(pid) = left.builder {
+                // It is being built at this moment; our statement waits for the table's lock and then finds it done.
+                self.warn(Warning::Building { index: left.index.to_string(), pid });
+                continue;
+            }
+            obstacles::remove(self.client, &left)
+                .await
+                .map_err(|source| server("drop the invalid index of an interrupted build", source))?;
+            self.healed.push(left.index.to_string());
+            self.emit(Event::Healed { index: left.index.to_string() });
         }
-        obstacles::remove(self.client, &left).await.map_err(|source| server("drop the invalid index of an interrupted build", source))?;
-        self.healed.push(left.index.to_string());
-        self.emit(Event::Healed { index: left.index.to_string() });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use pgload::migration::plan;
 use pgload::pg::apply;
 use tokio_postgres::Client;
 
-use super::support::{column, database, down, expression, history, index, indexes, proposal, snapshot, up, written, written_from};
+use super::support::{column, database, down, expression, history, index, indexes, proposal, session, snapshot, up, written, written_from};
 
 /// Columns for the access methods that B-trees do not serve.
 const WIDE: &str = "
@@ -160,4 +160,36 @@ async fn an_invalid_index_is_rebuilt_and_checked() {
     let version = history(&client).await[0];
     apply::down(&mut client, place.path(), version, &mut |_| {}).await.unwrap();
     assert!(indexes(&client).await["people_age"].1, "there is nothing to take back");
+}
+
+#[tokio::test]
+async fn a_rebuild_cut_off_half_way_is_finished_and_its_copy_removed() {
+    let mut client = database("rebuild_killed").await;
+    client.batch_execute("create index people_age on app.people (age); create index people_age2 on app.people (age, id)").await.unwrap();
+    let before = indexes(&client).await;
+    let taken = snapshot("rebuild_killed").await;
+    let wanted = Proposal { action: Action::Reindex, ..drop_of(&taken, "people_age", vec![column("age")]) };
+    let place = written_from(&taken, &[wanted], plan::Options::default());
+    let (holder, watcher) = (session("rebuild_killed").await, session("rebuild_killed").await);
+    holder.batch_execute("begin isolation level repeatable read; select count(*) from app.people").await.unwrap();
+    let mut ignore = |_| {};
+    let building = apply::up(&mut client, place.path(), &mut ignore);
+    let killing = async {
+        loop {
+            let builds = apply::progress(&watcher).await.unwrap();
+            if let Some(build) = builds.iter().find(|build| build.phase == "waiting for old snapshots") {
+                watcher.execute("select pg_terminate_backend($1)", &[&build.pid]).await.unwrap();
+                return;
+            }
+        }
+    };
+    let (outcome, killed) = tokio::join!(building, tokio::time::timeout(std::time::Duration::from_secs(60), killing));
+    killed.expect("the rebuild waits for the old snapshot");
+    assert_eq!(outcome.unwrap_err().sqlstate(), Some("57P01"));
+    assert!(!indexes(&watcher).await["people_age_ccnew"].1, "a copy was left behind");
+    holder.batch_execute("rollback").await.unwrap();
+
+    let outcome = up(&mut session("rebuild_killed").await, place.path()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(outcome.applied[0].healed, ["app.people_age_ccnew"]);
+    assert_eq!(indexes(&watcher).await, before);
 }
