@@ -20,6 +20,7 @@ pub mod query;
 mod sample;
 mod selection;
 mod size;
+mod weights;
 pub mod workload;
 mod write_cost;
 
