@@ -498,11 +498,18 @@ impl Classifier<'_, '_> {
     fn role(&mut self, side: &Expr, other: &Expr, comparison: Comparison) {
         let places = match self.side(side) {
             Side::Column(places) => places,
+            Side::Foreign => return,
             // `lower(email) = $1` wants a value of the column, changed in form only.
-            _ => match self.local(side).as_slice() {
-                [only] if keeps_the_type(side) => vec![only.clone()],
-                _ => return,
-            },
+            wrapped => {
+                let kept = match &wrapped {
+                    Side::Expression(found) => keeps_the_type(&found.expr),
+                    _ => keeps_the_type(side),
+                };
+                match self.local(side).as_slice() {
+                    [only] if kept => vec![only.clone()],
+                    _ => return,
+                }
+            }
         };
         if let Some(place) = places.first() {
             uses(other, comparison, &mut |number, comparison| {
