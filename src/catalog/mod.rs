@@ -8,6 +8,7 @@ pub mod name;
 pub mod nodes;
 pub mod object;
 pub mod order;
+pub mod redact;
 pub mod relations;
 #[cfg(test)]
 mod sample;

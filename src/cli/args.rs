@@ -144,6 +144,13 @@ pub(super) struct SnapshotArgs {
     /// The file to write; - for stdout.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: PathBuf,
+    /// Leave no application value in the file: values become ranks, in the same order and as frequent as before.
+    ///
+    /// Statistics and statements are rewritten; names, enum labels and schema text (views, functions, checks, predicates,
+    /// defaults, policies) are kept, and so is a value that schema text spells. Types that cannot be rewritten lose their
+    /// values, and the file says which.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 #[derive(Debug, Clone, Args)]

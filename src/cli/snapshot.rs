@@ -5,21 +5,24 @@ use std::path::Path;
 use super::args::SnapshotArgs;
 use super::failure::{Exit, Failure};
 use super::{connection, output};
+use crate::catalog::redact::redact;
 use crate::catalog::{SNAPSHOT_SCHEMA_VERSION, Snapshot};
 use crate::pg::snapshot::{Scope, capture};
 use crate::pg::{Source, connect};
 
 pub(super) async fn run(args: SnapshotArgs) -> Result<Exit, Failure> {
     let source = connection::source(&args.connection)?;
-    let snapshot = take(&source, &Scope::default()).await?;
+    let taken = take(&source, &Scope::default()).await?;
+    let snapshot = if args.redact { redact(taken) } else { taken };
     let text = crate::report::json::to_string_pretty(&snapshot);
     if args.output == Path::new("-") {
         output::result(&text)?;
         return Ok(Exit::Done);
     }
     output::write(&args.output, &text)?;
+    let holds = if args.redact { "no value of a column but those that schema text spells" } else { "values of columns (statistics)" };
     output::notice(&format!(
-        "Wrote {}: {} tables, {} indexes, {} statements. It holds values of columns (statistics); audit it with: pgload audit --snapshot {0}",
+        "Wrote {}: {} tables, {} indexes, {} statements. It holds {holds}; audit it with: pgload audit --snapshot {0}",
         args.output.display(),
         snapshot.tables.len(),
         snapshot.indexes.len(),

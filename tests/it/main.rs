@@ -6,6 +6,7 @@ mod cluster;
 mod connect;
 mod migrate;
 mod objects;
+mod redact;
 mod replay;
 mod rules;
 mod server;

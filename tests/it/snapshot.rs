@@ -351,7 +351,7 @@ async fn a_large_catalog_is_read_within_seconds() {
     println!("{} tables, {} indexes: {taken:?}, {peak_mb} MB resident at most", snapshot.tables.len(), snapshot.indexes.len());
     let slowest = "select substr(query, 1, 60), total_exec_time from pg_stat_statements where query like '-- Question:%'
                    order by total_exec_time desc";
-    client.batch_execute("create extension pg_stat_statements").await.unwrap();
+    client.batch_execute("create extension if not exists pg_stat_statements").await.unwrap();
     for row in client.query(slowest, &[]).await.unwrap() {
         println!("{:8.1} ms  {}", row.get::<_, f64>(1), row.get::<_, String>(0).replace('\n', " "));
     }

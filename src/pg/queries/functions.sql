@@ -2,7 +2,7 @@
 -- Views:    pg_proc, pg_language, pg_depend
 -- Oldest:   14
 -- Odd:      left out: procedures and trigger functions, which no plan calls; aggregates and window functions, which
---           pg_get_functiondef does not print. An extension's function in C has an empty definition: only the extension
+--           pg_get_functiondef does not print; constructors of ranges, which come with their type. An extension's function in C has an empty definition: only the extension
 --           makes it, and there may be thousands.
 select
     p.oid,
@@ -35,4 +35,9 @@ where
     and p.prorettype not in ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype)
     and n.nspname <> 'information_schema'
     and n.nspname !~ '^pg_'
+    and not exists (
+        select 1
+        from pg_catalog.pg_depend d
+        where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'i'
+    )
 order by p.oid

@@ -125,10 +125,12 @@ async fn in_transaction<T>(
     let mut reader = Reader { transaction, version: 0, settings: BTreeMap::new() };
     // First of all: what is set below is not what the application plans with.
     reader.begin().await?;
-    // With this search path the server prints every name outside pg_catalog with its schema, whatever the role's own path.
+    // With this search path the server prints every name outside pg_catalog with its schema, whatever the role's own path;
+    // and values in one way, whatever the role's own taste.
     let settings = format!(
         "set local statement_timeout = '{STATEMENT_TIMEOUT}'; set local lock_timeout = '{LOCK_TIMEOUT}'; set local search_path = pg_catalog; \
-         set local jit = off"
+         set local jit = off; set local datestyle = 'ISO, YMD'; set local timezone = 'UTC'; set local intervalstyle = 'postgres'; \
+         set local extra_float_digits = 1; set local bytea_output = 'hex'"
     );
     reader.transaction.batch_execute(&settings).await.map_err(begin)?;
     let answer = questions(&reader).await;
