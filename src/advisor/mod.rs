@@ -23,6 +23,7 @@ mod selection;
 mod size;
 pub mod values;
 pub mod workload;
+pub mod workload_file;
 mod write_cost;
 
 pub use advise::{advise, advise_by_estimate};

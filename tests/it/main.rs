@@ -7,6 +7,7 @@ mod connect;
 mod migrate;
 mod objects;
 mod redact;
+mod repair;
 mod replay;
 mod rules;
 mod server;

@@ -67,7 +67,7 @@ mod tests {
             bound("select * from é where a in ($1, $2)", &["'1'::int", "'2'::int"]),
             "select * from é where a in ('1'::int, '2'::int)"
         );
-        assert_eq!(bound("select '$1', $1 limit $2", &["NULL::text", "'5'::bigint"]), "select '$1', NULL::text limit '5'::bigint");
+        assert_eq!(bound("select '$1', $1 limit $2", &["NULL::text", "'5'::bigint"]), "select '$1', (NULL::text) limit '5'::bigint");
         assert_eq!(bound("select $1, $10", &["'1'::int"]), "select '1'::int, $10");
     }
 

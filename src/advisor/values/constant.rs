@@ -16,7 +16,15 @@ pub(super) fn of(snapshot: &Snapshot, type_name: &str) -> String {
 
 /// Returns the text as a literal of the type.
 pub(super) fn typed(value: &str, type_name: &str) -> String {
-    format!("{}::{type_name}", literal(value))
+    // Without a length these names mean a length of 1.
+    let name = match type_name {
+        "character" => "bpchar",
+        "character[]" => "bpchar[]",
+        "bit" => "\"bit\"",
+        "bit[]" => "\"bit\"[]",
+        name => name,
+    };
+    format!("{}::{name}", literal(value))
 }
 
 /// Returns the type's name without its modifier: `numeric` for `numeric(15,2)`, `timestamp with time zone` for `timestamp(3) with time zone`.
@@ -29,6 +37,27 @@ pub(super) fn bare(type_name: &str) -> String {
     }
 }
 
+/// Returns whether the text can be read as the type, as far as it can be told here: a column's value may be compared with a
+/// parameter of another type.
+pub(super) fn fits(value: &str, type_name: &str) -> bool {
+    let begins = |wanted: fn(char) -> bool| value.starts_with(wanted);
+    match bare(type_name).as_str() {
+        "smallint" => value.parse::<i16>().is_ok(),
+        "integer" | "oid" => value.parse::<i32>().is_ok(),
+        "bigint" => value.parse::<i64>().is_ok(),
+        "numeric" | "real" | "double precision" => value.parse::<f64>().is_ok(),
+        "boolean" => matches!(value, "t" | "f" | "true" | "false"),
+        "uuid" => value.len() == 36 && value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()),
+        "date" | "timestamp without time zone" | "timestamp with time zone" => {
+            value.contains("infinity") || begins(|c| c.is_ascii_digit()) && value.contains('-')
+        }
+        "interval" => begins(|c| c.is_ascii_digit() || c == '-'),
+        "json" | "jsonb" => serde_json::from_str::<serde_json::Value>(value).is_ok(),
+        name if name.ends_with("[]") => begins(|c| c == '{' || c == '['),
+        _ => true,
+    }
+}
+
 fn value(snapshot: &Snapshot, type_name: &str, depth: usize) -> Option<String> {
     if type_name.ends_with("[]") {
         return Some("{}".into());
@@ -38,7 +67,7 @@ fn value(snapshot: &Snapshot, type_name: &str, depth: usize) -> Option<String> {
         "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" | "oid" | "xid" | "cid" | "money" | "xid8" => {
             "1".into()
         }
-        "text" | "character varying" | "character" | "name" | "\"char\"" | "citext" | "bpchar" | "cstring" => "x".into(),
+        "text" | "character varying" | "character" | "name" | "\"char\"" | "citext" | "bpchar" | "cstring" => "1".into(),
         "boolean" => "true".into(),
         "uuid" => "00000000-0000-4000-8000-000000000001".into(),
         "date" => snapshot.taken_at.strftime("%Y-%m-%d").to_string(),
