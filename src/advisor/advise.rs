@@ -1,32 +1,33 @@
 //! The pipeline: read, generate, price, select, explain.
 
-use std::collections::{BTreeMap, HashMap};
+mod explain;
+mod refused;
+mod removals;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::candidate::{Candidate, label};
+use super::candidate::Candidate;
 use super::candidates::generate;
 use super::cost::CostModel;
 use super::estimate::Estimate;
 use super::facts::Facts;
 use super::name::IndexNames;
 use super::prices::Prices;
-use super::proposal::{Action, Advice, Budget, Confidence, Coverage, Proposal, Refused, Skipped, StatementEffect};
+use super::proposal::{Advice, Budget, Coverage, Proposal, Skipped};
 use super::query::Query;
-use super::selection::{Selection, select};
+use super::selection::{Task, drops, select};
+use super::weights::weights;
 use super::workload;
 use super::write_cost::Writes;
-use crate::catalog::{Index, Oid, Relations, Snapshot, TableKind};
-use crate::diff::Diff;
-
-/// The share of a table's rows that may have changed since ANALYZE before its statistics count as old.
-const STALE_SHARE: f64 = 0.2;
+use crate::catalog::{Oid, Relations, Snapshot};
 
 /// Returns the indexes worth building, priced by arithmetic on the snapshot's statistics.
 pub fn advise_by_estimate(snapshot: &Snapshot, budget: &Budget) -> Advice {
     advise(snapshot, &mut Estimate::new(snapshot), budget)
 }
 
-/// Returns the indexes worth building within the budget, priced by the model.
+/// Returns the indexes worth building within the budget, and those worth dropping, priced by the model.
 ///
 /// The same snapshot, model and budget always give the same advice; a larger budget never gives worse one.
 pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget: &Budget) -> Advice {
@@ -36,443 +37,71 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
     let generated = generate(&relations, &facts, &queries, budget);
     let writes = Writes::new(&relations, &facts, &queries);
     let confidence = model.confidence();
+    let removable = drops::removable(&relations);
 
-    let candidates: Vec<Arc<Candidate>> = generated.candidates.into_keys().collect();
-    let write_costs: Vec<f64> = candidates.iter().map(|candidate| writes.burden(candidate).cost.cost).collect();
-    let mut prices = Prices::new(model, &queries, candidates);
+    let mut prices = Prices::new(model, &queries, &generated.candidates, &removable);
+    let write_costs: Vec<f64> = prices.candidates.iter().map(|candidate| writes.burden(candidate).cost.cost).collect();
     let planned = plannable(&mut prices, &queries, &mut coverage, snapshot.exec_ms_total());
+    let groups = numbered(&prices, &generated.groups);
     let existing: HashMap<Oid, usize> = snapshot.tables.iter().map(|table| (table.oid, relations.indexes_of(table.oid).len())).collect();
-    let selection = select(&mut prices, &write_costs, &existing, budget, &planned);
+    let task = Task { writes: &write_costs, groups: &groups, existing: &existing, budget, planned: &planned };
+    let selection = select(&mut prices, &task);
 
     let mut names = IndexNames::new(snapshot);
+    let mut explain = explain::Explain::new(&mut prices, &queries, &relations, &facts, &writes, &planned, &selection.chosen, confidence);
     let mut proposals: Vec<(usize, Proposal)> = Vec::new();
-    let chosen = prices.marks(selection.chosen.iter().copied());
-    let total = planned.iter().map(|query| prices.cost(*query, &chosen) * prices.weight(*query)).sum();
     for candidate in selection.chosen.iter().copied() {
-        let index = Candidate::clone(&prices.candidates[candidate]);
-        let burden = writes.burden(&index);
-        let (statements, gained) = effects(&mut prices, &queries, &chosen, candidate);
-        let Some(facts) = facts.get(&index.table) else { continue };
-        let fresh = fresh(facts, &index);
-        let mut risks = burden.risks;
-        risks.extend(risks_of(facts, &index, fresh));
-        let proposal = Proposal {
-            action: Action::Create,
-            name: names.take(&index),
-            size_bytes: prices.sizes[candidate],
-            workload_cost: Diff { before: total + gained, after: total },
-            statements,
-            write_cost: burden.cost,
-            expected_ms: None,
-            build_ms: None,
-            existing: None,
-            statistics: Vec::new(),
-            hot_loss: burden.hot_loss,
-            supersedes: superseded(relations.indexes_of(index.table), &index),
-            confidence: if fresh { confidence } else { Confidence::Low },
-            risks,
-            index,
-        };
-        proposals.push((candidate, proposal));
+        let name = names.take(&explain.prices.candidates[candidate]);
+        proposals.extend(explain.creation(candidate, name).map(|proposal| (candidate, proposal)));
     }
-    let mut refused: Vec<(u8, Refused)> =
-        generated.refused.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
-    refused.extend(unchosen(&prices, &selection, &proposals));
-    refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
+    let approximate = explain.approximate();
+    let removals = removals::propose(&mut explain, &proposals, &coverage);
+    let refused = refused::refused(&mut prices, &task, &selection, &generated.refused, &proposals, &writes);
     proposals.sort_by(|(a, one), (b, other)| other.workload_cost.before.total_cmp(&one.workload_cost.before).then(a.cmp(b)));
+    let mut caveats = prices.caveats();
+    caveats.extend(approximate);
+    if selection.cut_short {
+        caveats.push("The time was over before the search was: more time may find a better set.".to_owned());
+    }
     Advice {
         coverage,
-        proposals: proposals.into_iter().map(|(_, proposal)| proposal).collect(),
-        refused: refused.into_iter().map(|(_, refused)| refused).collect(),
+        proposals: proposals.into_iter().map(|(_, proposal)| proposal).chain(removals).collect(),
+        refused,
         model: prices.model_name(),
-        caveats: prices.caveats(),
+        caveats,
     }
 }
 
-/// Returns the statements that have a price; the others join the skipped ones.
+/// Returns the statements that have a price, and weighs them; the others join the skipped ones.
 fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], coverage: &mut Coverage, exec_ms: f64) -> Vec<usize> {
     let none = prices.marks([]);
-    let mut planned = Vec::new();
+    let questions: Vec<_> = (0..queries.len()).map(|query| prices.question(query, &none)).collect();
+    prices.fetch(questions);
+    let mut bare: Vec<Option<f64>> = Vec::new();
     for (at, query) in queries.iter().enumerate() {
-        match prices.plan(at, &none) {
-            Ok(_) => planned.push(at),
-            Err(refusal) => {
-                let share = if exec_ms > 0.0 { query.exec_ms_total / exec_ms } else { 0.0 };
-                coverage.usable = coverage.usable.saturating_sub(1);
-                coverage.exec_time_share = coverage.exec_time_share.map(|covered| (covered - share).max(0.0));
-                coverage.skipped.push(Skipped {
-                    query_id: query.query_id.clone(),
-                    query: Some(query.text.clone()),
-                    reason: refusal.to_string(),
-                    exec_time_share: share,
-                });
-            }
-        }
+        let plan = prices.plan(at, &none);
+        bare.push(plan.as_ref().ok().map(|plan| plan.cost));
+        let Err(refusal) = plan else { continue };
+        let share = if exec_ms > 0.0 { query.exec_ms_total / exec_ms } else { 0.0 };
+        coverage.usable = coverage.usable.saturating_sub(1);
+        coverage.exec_time_share = coverage.exec_time_share.map(|covered| (covered - share).max(0.0));
+        coverage.skipped.push(Skipped {
+            query_id: query.query_id.clone(),
+            query: Some(query.text.clone()),
+            reason: refusal.to_string(),
+            exec_time_share: share,
+        });
     }
     coverage.skipped.sort_by(|a, b| b.exec_time_share.total_cmp(&a.exec_time_share));
-    planned
+    prices.weigh(weights(queries, &bare));
+    (0..queries.len()).filter(|query| bare[*query].is_some()).collect()
 }
 
-/// Returns what one chosen index does to each statement, and the weighted sum of it.
-fn effects<M: CostModel + ?Sized>(
-    prices: &mut Prices<'_, M>,
-    queries: &[Query],
-    chosen: &[bool],
-    candidate: usize,
-) -> (Vec<StatementEffect>, f64) {
-    let mut without = chosen.to_vec();
-    without[candidate] = false;
-    let mut effects: Vec<(f64, StatementEffect)> = Vec::new();
-    for query in prices.served[candidate].clone() {
-        let cost = Diff { before: prices.cost(query, &without), after: prices.cost(query, chosen) };
-        let gained = (cost.before - cost.after) * prices.weight(query);
-        if gained != 0.0 && gained.is_finite() {
-            let Query { query_id, text, calls, .. } = &queries[query];
-            effects.push((
-                gained,
-                StatementEffect { query_id: query_id.clone().unwrap_or_default(), query: text.clone(), calls: *calls, cost, ms: None },
-            ));
-        }
-    }
-    effects.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.query.cmp(&other.query)));
-    let gained = effects.iter().map(|(gained, _)| gained).sum();
-    (effects.into_iter().map(|(_, effect)| effect).collect(), gained)
-}
-
-/// Returns whether every key's statistics exist and are not older than much of the table.
-fn fresh(facts: &Facts<'_>, index: &Candidate) -> bool {
-    let analysed = index.leading_columns().all(|name| facts.table.column(name).is_some_and(|column| column.statistics.is_some()));
-    analysed && facts.table.usage.modified_since_analyze as f64 <= facts.rows * STALE_SHARE
-}
-
-fn risks_of(facts: &Facts<'_>, index: &Candidate, fresh: bool) -> Vec<String> {
-    let mut risks = Vec::new();
-    if !fresh {
-        risks.push(format!("Statistics of {} are missing or old: run ANALYZE {} and ask again.", index.table_name.name, index.table_name));
-    }
-    if facts.table.kind == TableKind::Partitioned {
-        risks.push(format!("{} is partitioned: the index has to be built on each partition and attached.", index.table_name.name));
-    }
-    risks
-}
-
-/// Returns the existing plain indexes whose keys the new one begins with.
-fn superseded(existing: &[&Index], index: &Candidate) -> Vec<String> {
-    let plain = |old: &&&Index| {
-        old.usable()
-            && old.access_method == index.method
-            && !(old.unique || old.primary || old.exclusion || old.constraint.is_some() || old.referenced || old.replica_identity)
-            && old.extension.is_none()
-            && old.predicate.is_none()
-            && old.keys.len() < index.keys.len()
-    };
-    let begins = |old: &&&Index| {
-        let mut backward = None;
-        old.keys.iter().zip(&index.keys).all(|(old, new)| {
-            let flipped = old.descending != new.descending;
-            let opclass = if old.opclass_is_default { new.opclass.is_none() } else { new.opclass.as_ref() == Some(&old.opclass) };
-            old.target == new.target
-                && opclass
-                && (old.nulls_first != new.nulls_first) == flipped
-                && *backward.get_or_insert(flipped) == flipped
-        }) && old.included.iter().all(|name| index.included.contains(name) || index.leading_columns().any(|key| key == name))
-    };
-    existing.iter().filter(plain).filter(begins).map(|old| old.name.name.clone()).collect()
-}
-
-/// Returns why priced candidates were not chosen, with the rank of the reason.
-fn unchosen<M: CostModel + ?Sized>(prices: &Prices<'_, M>, selection: &Selection, proposals: &[(usize, Proposal)]) -> Vec<(u8, Refused)> {
-    let proposed: BTreeMap<usize, &str> = proposals.iter().map(|(candidate, proposal)| (*candidate, proposal.name.as_str())).collect();
-    let percent = |gain: f64| if selection.workload > 0.0 { gain / selection.workload * 100.0 } else { 0.0 };
-    let mut refused = Vec::new();
-    for (at, candidate) in prices.candidates.iter().enumerate().filter(|(at, _)| !selection.chosen.contains(at)) {
-        let wider = proposed.iter().find(|(other, _)| candidate.is_prefix_of(&prices.candidates[**other]));
-        let gain = selection.alone[at];
-        let (rank, reason) = if let Some((_, name)) = wider {
-            (2, format!("prefix of proposed {name}"))
-        } else if selection.unbounded.contains(&at) {
-            (1, format!("over the budget (it would take {})", prices.sizes[at]))
-        } else if gain <= 0.0 {
-            (4, "too little gain: it saves no more than it costs writes, or existing indexes do as well".to_owned())
-        } else if proposals.iter().any(|(_, proposal)| proposal.index.table == candidate.table) {
-            (3, format!("too little gain beside the proposed indexes ({:.1} % of the workload's cost alone)", percent(gain)))
-        } else {
-            (3, format!("too little gain ({:.1} % of the workload's cost)", percent(gain)))
-        };
-        refused.push((rank, Refused { candidate: label(candidate), reason }));
-    }
-    refused
+/// Returns the groups whose members can all be built, by number.
+fn numbered<M: CostModel + ?Sized>(prices: &Prices<'_, M>, groups: &BTreeSet<BTreeSet<Arc<Candidate>>>) -> Vec<Vec<usize>> {
+    let numbers: BTreeMap<&Arc<Candidate>, usize> = prices.candidates.iter().enumerate().map(|(at, candidate)| (candidate, at)).collect();
+    groups.iter().filter_map(|group| group.iter().map(|member| numbers.get(member).copied()).collect()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::{PriceTable, sample};
-    use super::*;
-    use crate::units::Bytes;
-
-    const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None };
-    const LATEST: &str = "select id, email from prospects where user_id = $1 and status = $2 order by created_at desc limit $3";
-    const COUNTS: &str = "select status, count(*) from prospects where user_id = $1 group by status";
-    const MINE: &str = "select * from prospects where user_id = $1";
-    const MEETINGS: &str = "select * from meetings where user_id = $1 and scheduled_at between $2 and $3 order by scheduled_at";
-    const JOINED: &str =
-        "select p.* from campaign_prospects cp join prospects p on p.id = cp.prospect_id where cp.campaign_id = $1 and cp.status = $2";
-    const RECENT: &str = "select count(*) from campaign_prospects where created_at >= $1 and created_at < $2";
-
-    fn names(advice: &Advice) -> Vec<&str> {
-        advice.proposals.iter().map(|proposal| proposal.name.as_str()).collect()
-    }
-
-    fn advised(statements: &[(&str, u64)]) -> Advice {
-        advise_by_estimate(&sample::crm_running(statements), &BUDGET)
-    }
-
-    fn reason<'a>(advice: &'a Advice, candidate: &str) -> Option<&'a str> {
-        advice.refused.iter().find(|refused| refused.candidate == candidate).map(|refused| refused.reason.as_str())
-    }
-
-    #[test]
-    fn one_index_serves_the_list_the_count_and_the_lookup() {
-        let advice = advised(&[(LATEST, 1_000), (COUNTS, 100), (MINE, 10)]);
-        assert_eq!(names(&advice), ["idx_prospects_user_id_status_created_at"], "{:#?}", advice.refused);
-        let proposal = &advice.proposals[0];
-        assert!(proposal.statements.len() >= 2 && proposal.workload_cost.after < proposal.workload_cost.before / 5.0, "{proposal:#?}");
-        assert_eq!(proposal.confidence, Confidence::Medium);
-        assert_eq!(reason(&advice, "prospects (user_id)"), Some("prefix of proposed idx_prospects_user_id_status_created_at"));
-    }
-
-    #[test]
-    fn an_index_under_an_odd_name_is_refused_and_not_proposed() {
-        let advice = advised(&[("select * from ai_conversation_log where user_id = $1", 1_000)]);
-        assert_eq!(names(&advice), Vec::<&str>::new());
-        assert_eq!(reason(&advice, "ai_conversation_log (user_id)"), Some("already covered by idx_conversation_user_id"));
-    }
-
-    #[test]
-    fn an_ordinary_application_gets_an_index_for_each_kind_of_question() {
-        let advice = advised(&[(LATEST, 1_000), (COUNTS, 100), (MEETINGS, 500), (JOINED, 200), (RECENT, 50)]);
-        let names = names(&advice);
-        assert!(names.contains(&"idx_prospects_user_id_status_created_at"), "{names:?}");
-        assert!(names.contains(&"idx_meetings_user_id_scheduled_at"), "{names:?}");
-        assert!(names.iter().any(|name| name.starts_with("idx_campaign_prospects_campaign_id")), "{names:?}");
-        assert!(names.contains(&"idx_campaign_prospects_created_at"), "{names:?}");
-        assert_eq!(advice.coverage.usable, 5);
-    }
-
-    #[test]
-    fn a_wider_index_supersedes_the_plain_one_it_begins_with() {
-        let mut snapshot = sample::crm_running(&[(LATEST, 1_000)]);
-        snapshot.indexes.push(sample::index(30, 2, "prospects_user", &["user_id"]));
-        snapshot.indexes.push(Index { referenced: true, ..sample::index(31, 2, "prospects_user_status", &["user_id", "status"]) });
-        let mut advice = advise_by_estimate(&snapshot, &BUDGET);
-        assert_eq!(advice.proposals.len(), 1, "{advice:#?}");
-        assert_eq!(advice.proposals.remove(0).supersedes, ["prospects_user"]);
-    }
-
-    #[test]
-    fn what_writes_lose_is_weighed_and_said() {
-        let update = "update prospects set status = $1 where id = $2";
-        let snapshot = |updates: u64| {
-            let mut snapshot = sample::crm_running(&[(LATEST, 100), (update, updates)]);
-            snapshot.statements[1].rows = updates;
-            (snapshot.tables[1].usage.rows_updated, snapshot.tables[1].usage.rows_hot_updated) = (updates, updates);
-            snapshot
-        };
-        let some = advise_by_estimate(&snapshot(1_000), &BUDGET);
-        assert_eq!((names(&some), some.proposals[0].hot_loss), (vec!["idx_prospects_user_id_status_created_at"], 1_000));
-        assert!(some.proposals[0].risks[0].starts_with("status is set by 1000"));
-        let many = advise_by_estimate(&snapshot(1_000_000_000), &BUDGET);
-        assert!(many.proposals.iter().all(|proposal| proposal.hot_loss == 0), "{:?}", names(&many));
-    }
-
-    #[test]
-    fn a_budget_too_small_is_named_as_the_reason() {
-        let advice = advise_by_estimate(&sample::crm_running(&[(LATEST, 1_000)]), &Budget { size_max: Some(Bytes(8192)), ..BUDGET });
-        assert_eq!(names(&advice), Vec::<&str>::new());
-        assert!(advice.refused.iter().any(|refused| refused.reason.starts_with("over the budget")), "{:#?}", advice.refused);
-        let full = advise_by_estimate(&sample::crm_running(&[(LATEST, 1_000)]), &Budget { indexes_per_table_max: Some(1), ..BUDGET });
-        assert_eq!(names(&full), Vec::<&str>::new(), "the primary key is one index already");
-    }
-
-    #[test]
-    fn statements_without_a_price_are_skipped_and_end_nothing() {
-        let mut table = PriceTable::default().bare(MINE, 1_000.0).with(MINE, "prospects (user_id)", 10.0);
-        let advice = advise(&sample::crm_running(&[(MINE, 100), (MEETINGS, 100)]), &mut table, &BUDGET);
-        assert_eq!(names(&advice), ["idx_prospects_user_id"]);
-        assert_eq!((advice.coverage.statements, advice.coverage.usable, advice.coverage.exec_time_share), (2, 1, Some(0.5)));
-        assert_eq!(advice.coverage.skipped[0].reason, "not plannable: no price given");
-    }
-
-    #[test]
-    fn no_statement_may_become_much_dearer() {
-        let prices = |dearer: f64| {
-            PriceTable::default().bare(MINE, 1_000.0).bare(COUNTS, 10.0).with(MINE, "prospects (user_id)", 10.0).with(
-                COUNTS,
-                "prospects (user_id)",
-                dearer,
-            )
-        };
-        struct Worse(PriceTable, f64);
-        impl CostModel for Worse {
-            fn plan(
-                &mut self,
-                query: &Query,
-                configuration: &super::super::Configuration,
-            ) -> Result<super::super::Plan, super::super::NotPlannable> {
-                let mut plan = self.0.plan(query, configuration)?;
-                if query.text == COUNTS && !configuration.created.is_empty() {
-                    plan.cost = self.1;
-                }
-                Ok(plan)
-            }
-            fn size(&mut self, candidate: &Candidate) -> Bytes {
-                self.0.size(candidate)
-            }
-        }
-        let snapshot = sample::crm_running(&[(MINE, 100), (COUNTS, 100)]);
-        let advised = |dearer: f64| advise(&snapshot, &mut Worse(prices(dearer), dearer), &BUDGET).proposals.len();
-        assert_eq!((advised(10.5), advised(12.0)), (1, 0));
-    }
-
-    #[test]
-    fn small_gains_are_not_worth_an_index() {
-        let advised = |after: f64| {
-            let mut table = PriceTable::default().bare(MINE, 1_000.0).with(MINE, "prospects (user_id)", after);
-            advise(&sample::crm_running(&[(MINE, 100)]), &mut table, &BUDGET).proposals.len()
-        };
-        assert_eq!((advised(970.0), advised(900.0)), (0, 1));
-    }
-
-    /// A hundred tables of the same kind, and five hundred statements over them.
-    fn large() -> Snapshot {
-        let mut snapshot = sample::crm();
-        let prospects = snapshot.tables[1].clone();
-        for at in 0..100 {
-            let name = crate::catalog::QualifiedName::new("public", format!("t{at}"));
-            snapshot.tables.push(crate::catalog::Table { oid: 1_000 + at, name, ..prospects.clone() });
-        }
-        let texts = [
-            "user_id = $1 and status = $2 order by created_at desc limit $3",
-            "user_id = $1 and score > $2",
-            "email = $1",
-            "created_at >= $1 and created_at < $2",
-            "status in ($1, $2) and score = $3 and user_id = $4 order by email",
-        ];
-        for at in 0..500u64 {
-            let (table, other) = (at / 5, (at * 7) % 100);
-            let text = match at % 7 {
-                0 => format!(
-                    "select * from t{table} a join t{other} b on b.user_id = a.id where a.{}",
-                    texts[at as usize % 5]
-                        .replace("user_id", "a.user_id")
-                        .replace("status", "a.status")
-                        .replace("created_at", "a.created_at")
-                        .replace("score", "a.score")
-                        .replace("email", "a.email")
-                        .replace("a.a.", "a.")
-                ),
-                _ => format!("select * from t{table} where {}", texts[at as usize % 5]),
-            };
-            snapshot.statements.push(sample::statement(at, &text, 1_000 + at, 20_000, 1_000.0));
-        }
-        snapshot
-    }
-
-    #[test]
-    fn a_large_workload_is_planned_few_times() {
-        struct Counting<'a>(Estimate<'a>, usize);
-        impl CostModel for Counting<'_> {
-            fn plan(
-                &mut self,
-                query: &Query,
-                configuration: &super::super::Configuration,
-            ) -> Result<super::super::Plan, super::super::NotPlannable> {
-                self.1 += 1;
-                self.0.plan(query, configuration)
-            }
-            fn size(&mut self, candidate: &Candidate) -> Bytes {
-                self.0.size(candidate)
-            }
-        }
-        let snapshot = large();
-        let mut model = Counting(Estimate::new(&snapshot), 0);
-        let advice = advise(&snapshot, &mut model, &BUDGET);
-        assert_eq!(advice.coverage.usable, 500, "{:?}", advice.coverage.skipped);
-        assert!(model.1 < 60_000 && !advice.proposals.is_empty(), "{} plans", model.1);
-    }
-
-    /// Statements and calls to draw workloads from.
-    fn workloads() -> impl Strategy<Value = Vec<(&'static str, u64)>> {
-        let texts = [
-            LATEST,
-            COUNTS,
-            MINE,
-            MEETINGS,
-            JOINED,
-            RECENT,
-            "select * from prospects where email = $1",
-            "select max(created_at) from prospects where user_id = $1",
-            "select * from campaign_prospects where prospect_id = $1 and status in ($2, $3)",
-            "select * from prospects where score > $1 order by score limit 5",
-            "select * from users u where exists (select 1 from meetings m where m.user_id = u.id and m.scheduled_at > $1)",
-        ];
-        prop::collection::vec((prop::sample::select(texts.to_vec()), 1..10_000u64), 1..8)
-    }
-
-    fn total(advice: &Advice, snapshot: &Snapshot) -> f64 {
-        let queries = workload::read(snapshot).queries;
-        let mut model = Estimate::new(snapshot);
-        let configuration = super::super::Configuration::with(advice.proposals.iter().map(|proposal| Arc::new(proposal.index.clone())));
-        let reads: f64 = queries.iter().map(|query| model.plan(query, &configuration).unwrap().cost * query.calls as f64).sum();
-        reads + advice.proposals.iter().map(|proposal| proposal.write_cost.cost).sum::<f64>()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-
-        #[test]
-        fn the_same_snapshot_gets_the_same_advice(statements in workloads()) {
-            let mut snapshot = sample::crm_running(&statements);
-            let advice = advise_by_estimate(&snapshot, &BUDGET);
-            prop_assert_eq!(&advice, &advise_by_estimate(&snapshot, &BUDGET));
-            // The order in which the server lists its statements decides nothing, ids and ties of equal texts aside.
-            snapshot.statements.reverse();
-            let reversed = advise_by_estimate(&snapshot, &BUDGET);
-            prop_assert_eq!(names(&advice), names(&reversed));
-        }
-
-        #[test]
-        fn more_budget_is_never_worse(statements in workloads(), small in 0u64..6_000_000, more in 0u64..6_000_000, width in 1usize..4, count in 1usize..3) {
-            let snapshot = sample::crm_running(&statements);
-            let narrow = Budget { size_max: Some(Bytes(small)), indexes_per_table_max: Some(count), width_max: width, gain_min: 0.01, write_overhead_max: None };
-            let tight = advise_by_estimate(&snapshot, &narrow);
-            prop_assert!(tight.proposals.iter().map(|proposal| proposal.size_bytes).sum::<Bytes>() <= Bytes(small));
-            let cost = total(&tight, &snapshot);
-            for wide in [Budget { size_max: Some(Bytes(small + more)), ..narrow.clone() }, Budget { width_max: width + 1, ..narrow.clone() },
-                Budget { indexes_per_table_max: Some(count + 1), ..narrow.clone() }, Budget { size_max: None, indexes_per_table_max: None, ..narrow.clone() }]
-            {
-                let ample = total(&advise_by_estimate(&snapshot, &wide), &snapshot);
-                prop_assert!(ample <= cost * (1.0 + 1e-9), "{ample} under {wide:?}, {cost} under {narrow:?}");
-            }
-        }
-
-        #[test]
-        fn no_text_ends_a_run(text in "(select|update|with|explain|declare|copy|create table t as|insert into prospects|delete from|[a-z]{1,8}) [ -~]{0,80}", odd in "\\PC{0,60}") {
-            let snapshot = sample::crm_running(&[(&text, 5), (&odd, 5), (MINE, 5)]);
-            let advice = advise_by_estimate(&snapshot, &BUDGET);
-            prop_assert!(names(&advice).contains(&"idx_prospects_user_id"), "{:?}", advice);
-        }
-
-        #[test]
-        fn no_mixture_of_sql_words_ends_a_run(words in prop::collection::vec(prop::sample::select(vec![
-            "select", "from", "where", "prospects", "meetings", "user_id", "p", "as", "join", "on", "using", "(", ")", ",", "=", "and", "or", "not", "in", "between", "like",
-            "is", "null", "$1", "1", "'x'", "*", "group by", "order by", "desc", "limit", "exists", "union all", "with", "insert into", "values", "update", "set", "delete",
-            "count(*)", "max(score)", ".", "lateral", "left", "distinct on", "over", "partition by", "interval", "extract", "only", "operator", "::", "any", "array", "[", "]"]), 1..30))
-        {
-            let text = words.join(" ");
-            advise_by_estimate(&sample::crm_running(&[(&text, 5)]), &BUDGET);
-        }
-    }
-}
+mod tests;

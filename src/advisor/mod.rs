@@ -22,6 +22,7 @@ mod sample;
 mod selection;
 mod size;
 pub mod values;
+mod weights;
 pub mod workload;
 pub mod workload_file;
 mod write_cost;

@@ -95,9 +95,10 @@ pub struct Proposal {
     pub name: String,
     /// The index by definition.
     pub index: Candidate,
-    /// Its expected size.
+    /// Its expected size: of a new or rebuilt index; of a dropped one, the bytes freed.
     pub size_bytes: Bytes,
-    /// The whole workload's cost without and with this index, the other proposals present; calls times planner cost.
+    /// The whole workload's cost before and after, the other proposals for new indexes present; the sum of planner cost times
+    /// calls, each statement's calls weighed by how its measured time compares with its cost.
     pub workload_cost: Diff<f64>,
     /// Statements whose cost changes, most gained first.
     pub statements: Vec<StatementEffect>,
@@ -106,7 +107,7 @@ pub struct Proposal {
     pub expected_ms: Option<Diff<f64>>,
     /// How long the build is expected to take, in milliseconds; a rough rate per row and byte. `None` for a drop.
     pub build_ms: Option<f64>,
-    /// What writes pay for it.
+    /// What writes pay for it; for a drop, the entries they are spared, with a negative cost.
     pub write_cost: WriteCost,
     /// Updates recorded since the reset that would stop being HOT; 0 when no update sets one of its columns.
     pub hot_loss: u64,

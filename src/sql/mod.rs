@@ -2,17 +2,29 @@
 
 pub(crate) mod pieces;
 pub(crate) mod split;
+mod depth;
 
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, Tokenizer, Word};
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
 
-/// The most operators a statement may have.
+/// The most operators that may stand inside one another.
 ///
-/// The parser builds a chain of operators as deep as it is long, and everything that walks or frees such a tree
-/// recurses; 400 levels fit a thread's 2 MiB stack several times over.
-const OPERATORS_MAX: usize = 400;
+/// Everything that walks or frees a tree recurses; 400 levels fit a thread's 2 MiB stack several times over.
+const DEPTH_MAX: usize = 400;
+
+/// The most constants of a list that are read: the planner's answer is the same for more.
+const LIST_MAX: usize = 1000;
+
+/// Values a list of unknown length is taken for, as the planner takes an array.
+const LIST_UNKNOWN: usize = 10;
+
+/// The most rows of `VALUES` that are read, once a statement is long.
+const ROWS_MAX: usize = 100;
+
+/// Tokens from which a statement is long.
+const LONG: usize = 20_000;
 
 /// First words of statements that no index serves: transactions, settings, definitions, maintenance.
 #[rustfmt::skip]
@@ -43,8 +55,9 @@ pub(crate) fn parse(text: &str) -> Parsed {
         Err(reason) => return Parsed::Unreadable(reason),
     };
     let Some(tokens) = unwrapped(tokens) else { return Parsed::Utility };
-    if operators(&tokens) > OPERATORS_MAX {
-        return Parsed::Unreadable(format!("more than {OPERATORS_MAX} operators"));
+    let tokens = shortened(tokens);
+    if depth::depth(&tokens) > DEPTH_MAX {
+        return Parsed::Unreadable(format!("more than {DEPTH_MAX} operators inside one another"));
     }
     match statement(tokens.clone()) {
         Ok(statement) => Parsed::Statement(statement),
@@ -53,10 +66,10 @@ pub(crate) fn parse(text: &str) -> Parsed {
 }
 
 /// Returns the text with parameters unnumbered and lists of them collapsed: equal for statements that differ only in
-/// the length of an `IN` list.
+/// the length of an `IN` list or the number of rows inserted.
 pub(crate) fn fingerprint(text: &str) -> String {
     let Ok(tokens) = tokens(text) else { return text.to_owned() };
-    let mut print = String::with_capacity(text.len());
+    let mut print: Vec<String> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
     let mut after_parameter = false;
     while let Some(token) = tokens.next() {
@@ -65,19 +78,35 @@ pub(crate) fn fingerprint(text: &str) -> String {
             continue;
         }
         after_parameter = matches!(token, Token::Placeholder(_));
-        match token {
-            Token::Placeholder(_) => print.push('$'),
-            Token::Word(word) if word.quote_style.is_none() => print.push_str(&word.value.to_lowercase()),
-            other => print.push_str(&other.to_string()),
+        print.push(match token {
+            Token::Placeholder(_) => "$".to_owned(),
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+            other => other.to_string(),
+        });
+        // A row of parameters after a row of parameters.
+        let row = ["(", "$", ")", ",", "(", "$", ")"];
+        if print.len() >= row.len() && print[print.len() - row.len()..].iter().eq(row.iter()) {
+            print.truncate(print.len() - 4);
         }
-        print.push(' ');
     }
-    print
+    print.join(" ")
 }
 
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize().map_err(|error| format!("not understood: {error}"))?;
-    Ok(tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::SemiColon | Token::EOF)).collect())
+    let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        match (&token, kept.last()) {
+            // `IN ($1 /*, ... */)`: from 18 on, a list of whatever length is printed so.
+            (Token::Whitespace(Whitespace::MultiLineComment(text)), Some(first @ Token::Placeholder(_))) if text.trim() == ", ..." => {
+                let first = first.clone();
+                kept.extend((1..LIST_UNKNOWN).flat_map(|_| [Token::Comma, first.clone()]));
+            }
+            (Token::Whitespace(_) | Token::SemiColon | Token::EOF, _) => {}
+            _ => kept.push(token),
+        }
+    }
+    Ok(kept)
 }
 
 /// Returns the query a statement is or wraps; `None` for utility statements.
@@ -146,16 +175,66 @@ fn word(token: &Token) -> Option<String> {
     }
 }
 
-/// Counts the tokens that can deepen the tree: operators, and words that act as one.
-fn operators(tokens: &[Token]) -> usize {
-    const ACTING: &[&str] = &["and", "at", "between", "collate", "except", "ilike", "in", "intersect", "is", "like", "not", "or", "union"];
-    let deepens = |token: &&Token| match token {
-        Token::Word(_) => word(token).is_some_and(|word| ACTING.binary_search(&word.as_str()).is_ok()),
-        Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::Placeholder(_) | Token::Number(..) => false,
-        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::DollarQuotedString(_) => false,
-        _ => true,
-    };
-    tokens.iter().filter(deepens).count()
+/// Leaves out what of long lists changes no plan: constants beyond a thousand, and rows of `VALUES` beyond a hundred.
+fn shortened(tokens: Vec<Token>) -> Vec<Token> {
+    let long = tokens.len() > LONG;
+    if tokens.len() <= LIST_MAX {
+        return tokens;
+    }
+    let mut output = Vec::with_capacity(tokens.len().min(LONG));
+    let mut at = 0;
+    while at < tokens.len() {
+        let in_list = tokens[at] == Token::LParen && at > 0 && word(&tokens[at - 1]).is_some_and(|word| word == "in" || word == "values");
+        if in_list && long && word(&tokens[at - 1]).is_some_and(|word| word == "values") {
+            let (kept, end) = rows(&tokens, at);
+            output.extend_from_slice(&tokens[at..kept]);
+            at = end;
+        } else if in_list && let Some(end) = closing(&tokens, at) {
+            let list = &tokens[at + 1..end];
+            let plain = |token: &Token| !matches!(token, Token::LParen | Token::RParen | Token::LBracket | Token::RBracket);
+            let cut = if list.iter().all(plain) {
+                list.iter().enumerate().filter(|(_, token)| **token == Token::Comma).nth(LIST_MAX - 1).map(|(at, _)| at)
+            } else {
+                None
+            };
+            output.push(Token::LParen);
+            output.extend_from_slice(&list[..cut.unwrap_or(list.len())]);
+            output.push(Token::RParen);
+            at = end + 1;
+        } else {
+            output.push(tokens[at].clone());
+            at += 1;
+        }
+    }
+    output
+}
+
+/// Returns where the first hundred rows that begin at `open` end, and where all of them do.
+fn rows(tokens: &[Token], open: usize) -> (usize, usize) {
+    let mut end = open;
+    let mut kept = open;
+    let mut count = 0;
+    let mut depth = 0i32;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::Comma if depth == 0 => continue,
+            _ if depth == 0 => break,
+            _ => {}
+        }
+        if depth < 0 {
+            break;
+        }
+        if depth == 0 {
+            end = at + 1;
+            count += 1;
+            if count <= ROWS_MAX {
+                kept = end;
+            }
+        }
+    }
+    if end == open { (tokens.len(), tokens.len()) } else { (kept, end) }
 }
 
 fn statement(tokens: Vec<Token>) -> Result<Box<ast::Statement>, String> {
@@ -282,6 +361,30 @@ mod tests {
             "SELECT $2 FROM ONLY \"public\".\"t\" x WHERE \"id\" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x",
             "DELETE FROM ONLY \"public\".\"t\" WHERE $1 OPERATOR(pg_catalog.=) \"id\"",
             "select * from t limit $1 offset $2",
+            "select * from t limit all offset $1 rows fetch first $2 rows only",
+            "select * from t order by a fetch first row only",
+            "select * from t for no key update of t skip locked",
+            "select * from t where a operator(pg_catalog.=) any ($1)",
+            "select * from t where substring(a from $1 for $2) = $3 and position($4 in a) > $5",
+            "select * from t where a at time zone $1 > $2 and a is not distinct from $3 and b collate \"C\" > $4",
+            "select array(select a from t), t.tags[1], (t).a from t where tags[$1] = $2",
+            "select * from t where row(a, b) > row($1, $2) and a similar to $3 and a !~~* $4",
+            "select count(*) filter (where a = $1), percentile_cont($2) within group (order by b) from t group by grouping sets ((a), ())",
+            "select * from t cross join lateral jsonb_array_elements(t.doc -> $1) with ordinality as e(v, n)",
+            "select * from t where doc @> $1 and doc ? $2 and doc ?| $3 and doc ?& $4 and doc @? $5 and doc @@ $6 and doc #>> $7 = $8",
+            "select * from t where a between symmetric $1 and $2 and exists (select $3 from u)",
+            "insert into t (a) values ($1) on conflict on constraint t_pkey do update set a = excluded.a where t.a < excluded.a returning *",
+            "insert into t default values",
+            "insert into t as x (a) overriding system value select $1",
+            "update t set (a, b) = (select c, d from u where u.id = t.id) where a = $1",
+            "merge into t using u on t.id = u.id when matched and u.a > $1 then update set a = u.a when not matched then insert (id) values (u.id)",
+            "select rank() over w from t window w as (partition by a order by b desc)",
+            "select * from t tablesample system ($1)",
+            "select * from only t, rows from (f($1), g($2)) as x",
+            "with recursive r(a) as (select a from t where a = $1 union all select t.a from t join r on r.a = t.b) select * from r",
+            "select * from t where a = $1 and b <% $2 and c % $3 order by d <-> $4 limit $5",
+            "select * from t where (a, b) overlaps ($1, $2)",
+            "select cast($1 as interval), $2::numeric(10, 2), a::timestamp with time zone from t",
         ] {
             match parse(text) {
                 Parsed::Unreadable(reason) => panic!("{text}: {reason}"),
@@ -307,7 +410,40 @@ mod tests {
     }
 
     #[test]
+    fn long_statements_that_are_flat_are_read() {
+        let list = |items: usize| (0..items).map(|item| format!("'{item:09}'")).collect::<Vec<_>>().join(", ");
+        let numbers = |items: usize| (0..items).map(|item| format!("-{item}")).collect::<Vec<_>>().join(", ");
+        let rows = |rows: usize| (0..rows).map(|row| format!("({row}::bigint, 'x'::text)")).collect::<Vec<_>>().join(", ");
+        let arms = |arms: usize| (0..arms).map(|arm| format!("when a = {arm} then b + {arm}")).collect::<Vec<_>>().join(" ");
+        let columns = |columns: usize| (0..columns).map(|column| format!("a + {column} as c{column}")).collect::<Vec<_>>().join(", ");
+        for text in [
+            format!("select * from t where a in ({}) and b = $1", list(10_000)),
+            format!("select * from t where a in ({})", numbers(20_000)),
+            format!("insert into t (a, b) values {} on conflict do nothing", rows(5_000)),
+            format!("insert into t (a, b) values {}", rows(300)),
+            format!("select case {} end from t", arms(300)),
+            format!("select {} from t where a = 1", columns(600)),
+        ] {
+            let started = std::time::Instant::now();
+            assert!(parses(&text), "{}", &text[..80]);
+            assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}: {}", started.elapsed(), &text[..80]);
+        }
+    }
+
+    #[test]
+    fn a_word_for_a_clause_hides_no_chain() {
+        for chain in
+            ["+ from ", "+ a where ", "is distinct from a ", "+ case when a then a end ", "+ a then ", "* from ", "at time zone a "]
+        {
+            let text = format!("select a {}", chain.repeat(20_000));
+            assert!(matches!(parse(&text), Parsed::Unreadable(_)), "{chain}");
+        }
+    }
+
+    #[test]
     fn lists_of_any_length_have_one_fingerprint() {
+        assert_eq!(fingerprint("select a from t where a in ($1 /*, ... */)"), fingerprint("select a from t where a in ($1, $2)"));
+        assert_eq!(fingerprint("insert into t values ($1, $2), ($3, $4)"), fingerprint("insert into t values ($1, $2)"));
         assert_eq!(fingerprint("SELECT * FROM t WHERE a IN ($1, $2, $3)"), fingerprint("select * from t where a in ($1)"));
         assert_ne!(fingerprint("select * from t where a = $1 and b in ($2, $3)"), fingerprint("select * from t where b in ($2, $3)"));
     }

@@ -11,5 +11,6 @@ mod repair;
 mod replay;
 mod rules;
 mod server;
+mod sizes;
 mod snapshot;
 mod twin;

@@ -53,7 +53,8 @@ pub(crate) fn generate(relations: &Relations<'_>, facts: &HashMap<Oid, Facts<'_>
             joins::groups(&mut pool, query, at);
         }
     }
-    let Generated { mut candidates, groups, mut refused } = pool.generated;
+    let Generated { mut candidates, mut groups, mut refused } = pool.generated;
+    groups.retain(|group| group.iter().all(|member| candidates.contains_key(member)));
     serving::served(&context, queries, &mut candidates);
     // A shape that is a candidate for one statement is not refused for another.
     refused.retain(|candidate, _| !candidates.contains_key(candidate));
@@ -151,9 +152,9 @@ impl Pool<'_, '_, '_> {
                     _ => self.propose(facts, &asked, shape),
                 };
                 match proposed {
-                    Proposed::Accepted(candidate) => drop(group.insert(candidate)),
+                    Proposed::Named(candidate) => drop(group.insert(candidate)),
                     Proposed::Exists => {}
-                    Proposed::Refused => complete = false,
+                    Proposed::Nothing => complete = false,
                 }
             }
             self.group(complete, group);
@@ -170,7 +171,7 @@ impl Pool<'_, '_, '_> {
     /// Adds a B-tree and all its prefixes, so that a wider search always contains the narrower one.
     fn propose_prefixes(&mut self, facts: &Facts<'_>, asked: &refusal::Asked, shape: &Shape) -> Proposed {
         let widest = shape.keys.len().min(self.context.budget.width_max);
-        let mut first = Proposed::Refused;
+        let mut first = Proposed::Nothing;
         for width in (1..=widest).rev() {
             let proposed = self.propose(facts, asked, Shape { keys: shape.keys[..width].to_vec(), ..shape.clone() });
             if width == widest {
@@ -187,20 +188,20 @@ impl Pool<'_, '_, '_> {
     /// Adds a candidate, or says why it is none.
     fn propose(&mut self, facts: &Facts<'_>, asked: &refusal::Asked, shape: Shape) -> Proposed {
         if shape.keys.is_empty() || shape.keys.len() > self.context.budget.width_max.max(1) {
-            return Proposed::Refused;
+            return Proposed::Nothing;
         }
         let candidate = Arc::new(shape.of(facts));
         if self.generated.candidates.contains_key(&candidate) {
-            return Proposed::Accepted(candidate);
+            return Proposed::Named(candidate);
         }
         match refusal::reason_against(self.context, facts, &candidate, asked) {
             None => {
                 self.generated.candidates.insert(Arc::clone(&candidate), BTreeSet::new());
-                Proposed::Accepted(candidate)
+                Proposed::Named(candidate)
             }
             Some(refusal::Reason { text, exists }) => {
-                self.generated.refused.entry(candidate).or_insert(text);
-                if exists { Proposed::Exists } else { Proposed::Refused }
+                self.generated.refused.entry(Arc::clone(&candidate)).or_insert(text);
+                if exists { Proposed::Exists } else { Proposed::Named(candidate) }
             }
         }
     }
@@ -208,10 +209,10 @@ impl Pool<'_, '_, '_> {
 
 /// What became of a shape.
 enum Proposed {
-    /// It is a candidate.
-    Accepted(Arc<Candidate>),
+    /// It is a candidate, or refused here and perhaps one for another statement.
+    Named(Arc<Candidate>),
     /// An index that does its work is there.
     Exists,
-    /// It is not worth a price.
-    Refused,
+    /// It has no keys, or too many.
+    Nothing,
 }

@@ -61,14 +61,14 @@ impl Asked {
 /// Returns why a candidate is not worth a price.
 pub(super) fn reason_against(context: &Context<'_, '_>, facts: &Facts<'_>, candidate: &Candidate, asked: &Asked) -> Option<Reason> {
     let refused = |text: String| Some(Reason { text, exists: false });
-    if facts.pages < asked.pages_min {
-        return refused(format!("table too small ({} pages)", facts.pages));
-    }
     let wanted = Offer::of_candidate(candidate, facts.table);
     if let Some((index, _)) =
         context.existing(candidate.table).iter().find(|(index, offer)| covers(index, offer, candidate, &wanted, facts))
     {
         return Some(Reason { text: format!("already covered by {}", index.name.name), exists: true });
+    }
+    if facts.pages < asked.pages_min {
+        return refused(format!("table too small ({} pages)", facts.pages));
     }
     if let Some(text) = missing_extension(context, candidate) {
         return refused(text);

@@ -56,6 +56,7 @@ const ARRAY_UNKNOWN: usize = 10;
 const CONSTANT_LIST_MAX: usize = 32;
 
 const AROUND: &str = "a function, a cast or arithmetic stands around the column";
+const SAME_ROW: &str = "both sides change with the row: no value is sought that an index could lead to";
 const NO_BEGINNING: &str = "the pattern has no fixed beginning an ordered index could use";
 const INSIDE_ARRAY: &str = "the value is looked for inside the column's array: no index knows = ANY (column); write column @> ARRAY[value]";
 
@@ -171,7 +172,10 @@ impl Classifier<'_, '_> {
         let back = self.compared(right, &mirrored(class), left);
         if !forth && !back {
             let kept = if matches!(class, Class::Equality { .. }) { EQUALITY_UNKNOWN } else { INEQUALITY_UNKNOWN };
-            let reason = self.reason(left).or_else(|| self.reason(right)).unwrap_or(AROUND);
+            let (here, there) = (self.local(left), self.local(right));
+            let same_row = here.iter().any(|place| there.iter().any(|other| other.access == place.access));
+            let reason = || self.reason(left).or_else(|| self.reason(right)).unwrap_or(AROUND);
+            let reason = if same_row { SAME_ROW } else { reason() };
             self.filter(whole, reason, kept);
         }
     }
@@ -693,7 +697,7 @@ fn keeps_the_type(expr: &Expr) -> bool {
         Expr::Function(function) => {
             matches!(
                 super::names::last_part(&function.name).as_str(),
-                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent"
+                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
             )
         }
         Expr::Trim { .. } | Expr::Collate { .. } => true,

@@ -7,10 +7,11 @@ use sqlparser::ast::{
     VisitorMut,
 };
 
+use super::Block;
 use super::captured::Captured;
 use super::kind::{Kind, arguments, kind, type_name};
 use super::names::{Names, folded, last_part};
-use super::scope::{Meaning, Relation, Scope, resolve};
+use super::scope::{Meaning, Scope, resolve};
 use crate::catalog::Table;
 use crate::catalog::name::quoted;
 
@@ -19,6 +20,8 @@ use crate::catalog::name::quoted;
 pub(super) struct Context<'c, 'a> {
     /// The names in sight, outermost first.
     pub(super) scopes: &'c [Scope<'a>],
+    /// The blocks read so far.
+    pub(super) blocks: &'c [Block],
     /// The snapshot's relations and functions.
     pub(super) names: &'c Names<'a>,
     /// Parameter values seen.
@@ -51,15 +54,14 @@ impl<'a> Context<'_, 'a> {
     /// Returns the table of one of the block's accesses.
     pub(super) fn table(&self, access: usize) -> Option<&'a Table> {
         let own = self.scopes.last()?.block;
-        let sources = self.scopes.iter().filter(|scope| scope.block == own).flat_map(|scope| &scope.sources);
-        sources.into_iter().find_map(|source| match source.is {
-            Relation::Table { access: of, table } if of == access => Some(table),
-            _ => None,
-        })
+        self.names.table(self.blocks.get(own)?.accesses.get(access)?.table)
     }
 
     /// Returns the expression in bare columns; `None` when it reads no column, several tables, or a subquery.
     pub(super) fn bare(&self, expr: &Expr, substitute: Substitute) -> Option<Bare> {
+        if Depth::of(expr) > DEPTH_MAX {
+            return None;
+        }
         let mut rewriting = Rewriting { context: *self, substitute, access: None, columns: Vec::new(), parameter: false };
         let mut expr = expr.clone();
         if VisitMut::visit(&mut expr, &mut rewriting).is_break() {
@@ -99,6 +101,39 @@ impl<'a> Context<'_, 'a> {
 /// Returns a column's name as an identifier that prints as SQL needs it.
 pub(super) fn identifier(column: &str) -> Ident {
     if quoted(column).starts_with('"') { Ident::with_quote('"', column) } else { Ident::new(column) }
+}
+
+/// The deepest expression an index is thought of for: printing one takes much stack for each level.
+const DEPTH_MAX: usize = 40;
+
+/// How deep an expression is, up to the first level too many.
+#[derive(Default)]
+struct Depth {
+    now: usize,
+    most: usize,
+}
+
+impl Depth {
+    fn of(expr: &Expr) -> usize {
+        let mut depth = Self::default();
+        let _ = Visit::visit(expr, &mut depth);
+        depth.most
+    }
+}
+
+impl Visitor for Depth {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.now += 1;
+        self.most = self.most.max(self.now);
+        if self.now > DEPTH_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.now -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// Replaces columns by bare ones and parameters by what is known of them.

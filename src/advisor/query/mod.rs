@@ -6,8 +6,12 @@ mod captured;
 mod common;
 mod condition;
 mod equivalence;
+#[cfg(test)]
+mod examples;
 mod expression;
 mod from;
+#[cfg(test)]
+mod fuzz;
 mod kind;
 mod names;
 mod parameter;
@@ -15,6 +19,8 @@ mod pattern;
 mod read;
 mod scope;
 mod select;
+#[cfg(test)]
+mod summary;
 mod syntax;
 #[cfg(test)]
 mod tests;

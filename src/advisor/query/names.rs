@@ -13,6 +13,7 @@ use crate::sql::{Parsed, parse};
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     tables: HashMap<(&'a str, &'a str), &'a Table>,
+    by_oid: HashMap<Oid, &'a Table>,
     views: HashMap<(&'a str, &'a str), &'a View>,
     /// Volatility by bare name; where functions of one name differ, the least indexable counts.
     functions: HashMap<&'a str, &'a str>,
@@ -51,7 +52,8 @@ impl<'a> Names<'a> {
         }
         let types = snapshot.types.iter().map(|known| known.name.name.as_str()).collect();
         let schemas = tables.keys().chain(views.keys()).map(|(schema, _)| *schema).collect();
-        Self { tables, views, functions, types, schemas, definitions: RefCell::default() }
+        let by_oid = snapshot.tables.iter().map(|table| (table.oid, table)).collect();
+        Self { tables, by_oid, views, functions, types, schemas, definitions: RefCell::default() }
     }
 
     /// Finds a relation along a search path.
@@ -80,6 +82,11 @@ impl<'a> Names<'a> {
             (None, _) if relation.starts_with("pg_") => Named::System,
             _ => Named::Unknown(name.to_string()),
         }
+    }
+
+    /// Returns the table of an oid.
+    pub(super) fn table(&self, oid: Oid) -> Option<&'a Table> {
+        self.by_oid.get(&oid).copied()
     }
 
     /// Returns the query behind a view; `None` when its text cannot be read.

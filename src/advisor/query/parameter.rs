@@ -11,6 +11,7 @@ use super::names::last_part;
 pub(super) fn number(expr: &Expr) -> Option<u32> {
     match bare(expr) {
         Expr::Cast { expr, .. } => number(expr),
+        Expr::Interval(interval) => number(&interval.value),
         Expr::Value(value) => match &value.value {
             Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
             _ => None,

@@ -437,7 +437,7 @@ impl<'n, 'a> Reader<'n, 'a> {
     }
 
     pub(super) fn context(&self) -> Context<'_, 'a> {
-        Context { scopes: &self.scopes, names: self.names, captured: self.captured }
+        Context { scopes: &self.scopes, blocks: &self.blocks, names: self.names, captured: self.captured }
     }
 }
 

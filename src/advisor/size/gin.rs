@@ -12,12 +12,14 @@ const FILLED: f64 = 0.75;
 const INLINE_MAX: f64 = 2_000.0;
 /// Bytes of a page of such a tree in use.
 const LIST_PAGE: f64 = PAGE - 64.0;
-/// Distinct trigrams that text of a language has, about.
-const TRIGRAMS: f64 = 12_000.0;
+/// Distinct trigrams as if all were equally common: a text has many more, most of them rare.
+const TRIGRAMS: f64 = 3_000.0;
 /// Bytes of a lexeme in a tsvector, with its entry and positions.
 const LEXEME: f64 = 14.0;
-/// Bytes of a member of a document: half a key and a value.
-const MEMBER: f64 = 12.0;
+/// Bytes of a member of a document: key, value and their headers.
+const MEMBER: f64 = 20.0;
+/// Rows that share a member's value, as nothing is known of it (a guess: ids are shared by few, kinds by many).
+const SHARED: f64 = 20.0;
 
 /// Keys of one column or expression: how many a row has, how many there are, how wide they are, and the share of rows that
 /// hold each of the most common.
@@ -41,7 +43,9 @@ pub(super) fn pages(facts: &Facts<'_>, candidate: &Candidate, rows: f64) -> f64 
                 entry_bytes += count * (aligned(tuple + 2.0 + bytes, 8.0) + LINE_POINTER);
             } else {
                 entry_bytes += count * (aligned(tuple, 8.0) + LINE_POINTER);
-                list_pages += count * (bytes / LIST_PAGE).ceil();
+                // Keys that are only assumed to be alike have lists of all lengths.
+                let pages = bytes / LIST_PAGE;
+                list_pages += if count > 1.0 { count * pages } else { pages.ceil() };
             }
         };
         keys.common.iter().for_each(|share| add(1.0, *share));
@@ -96,8 +100,9 @@ fn keys_of<'a>(facts: &Facts<'a>, key: &CandidateKey, rows: f64) -> Keys<'a> {
     if type_name == "jsonb" || !opclass.is_empty() || type_name.is_empty() {
         let members = (values.width / MEMBER).max(1.0) * present;
         return match opclass.ends_with("jsonb_path_ops") {
-            true => Keys { per_row: members / 2.0, distinct: (rows * members / 4.0).max(1.0), width: 4.0, common: &[] },
-            false => Keys { per_row: members, distinct: (rows * members / 8.0).max(1.0), width: 9.0, common: &[] },
+            true => Keys { per_row: members, distinct: (rows * members / SHARED).max(1.0), width: 4.0, common: &[] },
+            // Key and value are entries of their own; the keys are few and in every row.
+            false => Keys { per_row: 2.0 * members, distinct: (rows * members / SHARED).max(1.0), width: 9.0, common: &[] },
         };
     }
     if type_name.ends_with("[]") {

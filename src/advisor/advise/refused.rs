@@ -1,0 +1,95 @@
+//! Why the other candidates were not chosen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::advisor::candidate::{Candidate, label};
+use crate::advisor::cost::CostModel;
+use crate::advisor::prices::Prices;
+use crate::advisor::proposal::{Proposal, Refused};
+use crate::advisor::selection::{Selection, Task};
+use crate::advisor::write_cost::Writes;
+use crate::units::grouped;
+
+/// What a candidate is worth alone.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    /// Weighted cost the statements gain.
+    reads: f64,
+    /// What writes pay.
+    writes: f64,
+}
+
+/// Returns every candidate that was not chosen with the reason, the reasons found earliest first.
+pub(super) fn refused<M: CostModel + ?Sized>(
+    prices: &mut Prices<'_, M>,
+    task: &Task<'_>,
+    selection: &Selection,
+    unpriced: &BTreeMap<Arc<Candidate>, String>,
+    proposals: &[(usize, Proposal)],
+    writes: &Writes<'_, '_>,
+) -> Vec<Refused> {
+    let mut refused: Vec<(u8, Refused)> =
+        unpriced.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
+    refused.extend(
+        prices.refused.iter().map(|(candidate, refusal)| (0, Refused { candidate: label(candidate), reason: refusal.reason.clone() })),
+    );
+    let proposed: BTreeMap<usize, &str> = proposals.iter().map(|(candidate, proposal)| (*candidate, proposal.name.as_str())).collect();
+    let percent = |gain: f64| if selection.workload > 0.0 { gain / selection.workload * 100.0 } else { 0.0 };
+    for at in (0..prices.candidates.len()).filter(|at| !selection.chosen.contains(at)) {
+        let candidate = Arc::clone(&prices.candidates[at]);
+        let wider = proposed.iter().find(|(other, _)| candidate.is_prefix_of(&prices.candidates[**other]));
+        let alone = selection.kept.contains(&at).then(|| alone(prices, task, at));
+        let beside = proposals.iter().any(|(_, proposal)| proposal.index.table == candidate.table);
+        let (rank, reason) = match (wider, alone) {
+            (Some((_, name)), _) => (3, format!("prefix of proposed {name}")),
+            _ if selection.unbounded.contains(&at) => (1, format!("over the budget (it would take {})", prices.sizes[at])),
+            (None, Some(alone)) if alone.reads > 0.0 && alone.writes >= alone.reads => (2, too_dear(&candidate, alone, writes)),
+            (None, Some(alone)) if alone.reads <= 0.0 => {
+                (4, "too little gain: alone it saves nothing, and what it adds to others is no more".to_owned())
+            }
+            (None, Some(alone)) => {
+                let gain = percent(alone.reads - alone.writes);
+                let beside = if beside { " beside the proposed indexes" } else { "" };
+                (4, format!("too little gain{beside} ({gain:.1} % of the workload's cost alone)"))
+            }
+            (None, None) => (5, "no plan uses it: what exists or another candidate serves the statements better".to_owned()),
+        };
+        refused.push((rank, Refused { candidate: label(&candidate), reason }));
+    }
+    refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
+    refused.into_iter().map(|(_, refused)| refused).collect()
+}
+
+/// Prices a candidate alone.
+fn alone<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &Task<'_>, at: usize) -> Alone {
+    let (none, one) = (prices.marks([]), prices.marks([at]));
+    let served: Vec<usize> = prices.served[at].iter().copied().filter(|query| task.planned.contains(query)).collect();
+    let questions: Vec<_> = served.iter().map(|query| prices.question(*query, &one)).collect();
+    prices.fetch(questions);
+    let gain = |query: &usize| (prices.cost(*query, &none) - prices.cost(*query, &one)) * prices.weight(*query);
+    Alone { reads: served.iter().map(gain).sum(), writes: task.writes[at] }
+}
+
+/// Says by how much writes would pay more than the statements gain, and for what.
+fn too_dear(candidate: &Candidate, alone: Alone, writes: &Writes<'_, '_>) -> String {
+    let burden = writes.burden(candidate);
+    let entries = [
+        (burden.cost.inserts, "by inserts"),
+        (burden.cost.updates, "by updates"),
+        (burden.cost.hot_updates_lost, "by updates no longer HOT"),
+    ];
+    let entries: Vec<String> =
+        entries.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{} {why}", grouped(*count))).collect();
+    let mut reason = format!(
+        "writes would pay more than statements gain (cost {:.0} against {:.0}; index entries written {})",
+        alone.writes,
+        alone.reads,
+        entries.join(", ")
+    );
+    for risk in &burden.risks {
+        reason.push_str(": ");
+        reason.push_str(risk.trim_end_matches('.'));
+    }
+    reason
+}
