@@ -40,6 +40,7 @@ pub(crate) fn column(number: i16, Col(name, type_name, distinct, correlation): &
         default: None,
         generated: false,
         generated_virtual: false,
+        identity: false,
         statistics_inherited: None,
         statistics: Some(ColumnStatistics { width, distinct: *distinct, correlation: Some(*correlation), ..ColumnStatistics::default() }),
     }
