@@ -1,6 +1,6 @@
 //! What operators ask: which of them a B-tree, and which an inverted index, knows.
 
-use sqlparser::ast::{BinaryOperator, Expr};
+use sqlparser::ast::{BinaryOperator, DataType, Expr};
 
 use super::Class;
 use super::condition::bare;
@@ -25,10 +25,12 @@ pub(super) fn keeps_the_type(expr: &Expr) -> bool {
         Expr::Function(function) => {
             matches!(
                 last_part(&function.name).as_str(),
-                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
+                "lower" | "upper" | "date" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
             )
         }
         Expr::Trim { .. } | Expr::Collate { .. } => true,
+        // A moment can be written where its day is asked for.
+        Expr::Cast { data_type: DataType::Date | DataType::Timestamp(..), .. } => true,
         _ => false,
     }
 }
