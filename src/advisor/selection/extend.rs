@@ -74,7 +74,11 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
                 counts.get(&table).copied().unwrap_or_default() + here(&change.add) <= per_table.saturating_add(here(&change.remove))
             })
         };
-        singles.chain(teams).filter(fits).collect()
+        let changes: Vec<Move> = singles.chain(teams).collect();
+        // A wide index may do some of what its prefix does so much worse that both are worth having.
+        let beside = changes.iter().filter(|change| !change.remove.is_empty());
+        let beside: Vec<Move> = beside.map(|change| Move { add: change.add.clone(), remove: Vec::new() }).collect();
+        changes.into_iter().chain(beside).filter(fits).collect()
     }
 
     /// Takes away, least loss a byte first, down to nothing: every set on the way may be the answer to a smaller budget.

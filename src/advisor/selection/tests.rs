@@ -192,7 +192,7 @@ fn writes_beyond_their_limit_keep_an_index_away() {
     assert!(problem.chosen(&mut table()).is_empty());
 }
 
-/// Twenty statements over five tables, two hundred candidates of which each statement could use ten.
+/// Statements over some tables, each with ten plans of one and ten of two candidates.
 fn synthetic(tables: u32, statements: usize, per_table: usize) -> (Problem, PriceTable) {
     let text = |at: usize| format!("select * from users where id = {at}");
     let texts: Vec<String> = (0..statements).map(text).collect();
@@ -235,13 +235,24 @@ fn synthetic(tables: u32, statements: usize, per_table: usize) -> (Problem, Pric
 }
 
 #[test]
-fn two_hundred_candidates_take_few_questions() {
-    let (problem, mut table) = synthetic(5, 20, 40);
-    assert!(problem.candidates.len() >= 180, "{}", problem.candidates.len());
-    let selection = problem.select(&mut table);
-    println!("{} plans for {} kept, {} chosen", table.asked, selection.kept.len(), selection.chosen.len());
-    assert!(!selection.chosen.is_empty());
-    assert!(table.asked < 8_000, "{} plans", table.asked);
+fn many_candidates_take_few_questions() {
+    let asked = |tables, statements, per_table, size_max| {
+        let (mut problem, mut table) = synthetic(tables, statements, per_table);
+        problem.budget.size_max = size_max;
+        let selection = problem.select(&mut table);
+        println!(
+            "{statements} statements, {} candidates, {} kept, {} chosen: {} plans",
+            problem.candidates.len(),
+            selection.kept.len(),
+            selection.chosen.len(),
+            table.asked
+        );
+        assert!(!selection.chosen.is_empty());
+        table.asked
+    };
+    // Prices at random, so that each index changes the worth of all others: worse than any planner's.
+    assert!(asked(5, 20, 40, None) < 8_000);
+    assert!(asked(8, 22, 25, Some(Bytes(60_000_000))) < 8_000);
 }
 
 /// Problems of a few statements and candidates with prices, sizes and write costs at random.
@@ -275,7 +286,7 @@ fn problems() -> impl Strategy<Value = (Problem, PriceTable)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn more_width_size_or_indexes_are_never_worse((problem, table) in problems(), size in 0u64..120, more in 0u64..120, width in 1usize..3, count in 1usize..4) {
