@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::proposal::{Coverage, Skipped};
 use super::query::{Names, Query, Reading, read as read_statement};
+use crate::catalog::name::quoted;
 use crate::catalog::{Oid, Relations, Snapshot, Statement};
 use crate::sql::fingerprint;
 
@@ -20,17 +21,24 @@ pub struct Workload {
 pub fn read(snapshot: &Snapshot) -> Workload {
     let relations = Relations::new(snapshot);
     let names = Names::new(&relations);
+    // Statements from a file were never timed: each counts as often as it is said to run.
+    let timed = snapshot.statements.iter().any(|statement| statement.exec_ms_total > 0.0);
+    let weight = |statement: &Statement| if timed { statement.exec_ms_total } else { statement.calls as f64 };
     let mut coverage = Coverage::default();
-    let mut exec_ms = 0.0;
-    let mut exec_ms_usable = 0.0;
+    let mut all = 0.0;
+    let mut usable = 0.0;
     let mut merged: BTreeMap<(String, String, Vec<Oid>), Query> = BTreeMap::new();
-    for statement in &snapshot.statements {
-        let reading = match &statement.query {
-            // Also what the server writes in place of a text the role may not see.
-            Some(text) if text != "<insufficient privilege>" => {
-                read_statement(&names, text, &statement.search_path, &statement.user, &statement.parameters)
+    for statement in snapshot.statements.iter().filter(|statement| !statement.is_own()) {
+        let reading = match statement.query.as_deref().map(str::trim) {
+            // What the server writes in place of a text the role may not see.
+            Some("<insufficient privilege>") => {
+                Reading::Skipped(format!("the text is hidden from this role; {} shows it", grant(&snapshot.server.user)))
             }
-            _ => Reading::Skipped("the text is hidden from this role, or its file was lost; GRANT pg_read_all_stats shows it".to_owned()),
+            None => Reading::Skipped(format!(
+                "the text is hidden from this role, or the server lost its file of texts; {} shows it where it is hidden",
+                grant(&snapshot.server.user)
+            )),
+            Some(text) => read_statement(&names, text, &statement.search_path, &statement.user, &statement.parameters),
         };
         match reading {
             Reading::NotWorkload => continue,
@@ -38,11 +46,11 @@ pub fn read(snapshot: &Snapshot) -> Workload {
                 query_id: statement.query_id.clone(),
                 query: statement.query.clone(),
                 reason,
-                exec_time_share: statement.exec_ms_total,
+                exec_time_share: weight(statement),
             }),
             Reading::Understood { blocks, writes, parameters } => {
                 coverage.usable += 1;
-                exec_ms_usable += statement.exec_ms_total;
+                usable += weight(statement);
                 let query = Query { blocks, writes, parameters, ..query(statement) };
                 let tables = query.tables().into_iter().chain(query.writes.iter().map(|write| write.table)).collect();
                 let key = (fingerprint(&query.text), query.search_path.clone(), tables);
@@ -50,15 +58,15 @@ pub fn read(snapshot: &Snapshot) -> Workload {
             }
         }
         coverage.statements += 1;
-        exec_ms += statement.exec_ms_total;
+        all += weight(statement);
     }
-    coverage.exec_time_share = (exec_ms > 0.0).then(|| exec_ms_usable / exec_ms);
+    coverage.exec_time_share = (all > 0.0).then(|| usable / all);
     for skipped in &mut coverage.skipped {
-        skipped.exec_time_share = if exec_ms > 0.0 { skipped.exec_time_share / exec_ms } else { 0.0 };
+        skipped.exec_time_share = if all > 0.0 { skipped.exec_time_share / all } else { 0.0 };
     }
     coverage.skipped.sort_by(|a, b| b.exec_time_share.total_cmp(&a.exec_time_share).then_with(|| a.query.cmp(&b.query)));
     let mut queries: Vec<Query> = merged.into_values().collect();
-    queries.sort_by(|a, b| b.exec_ms_total.total_cmp(&a.exec_ms_total).then_with(|| a.text.cmp(&b.text)));
+    queries.sort_by(|a, b| b.exec_ms_total.total_cmp(&a.exec_ms_total).then(b.calls.cmp(&a.calls)).then_with(|| a.text.cmp(&b.text)));
     Workload { queries, coverage }
 }
 
@@ -78,14 +86,26 @@ fn query(statement: &Statement) -> Query {
     }
 }
 
-/// Adds a variant's counts; the variant that ran longest lends its text and blocks.
+/// Returns the statement that lets a role see the texts of others.
+fn grant(role: &str) -> String {
+    format!("GRANT pg_read_all_stats TO {}", quoted(role))
+}
+
+/// Adds a variant's counts; the variant that ran longest lends its text and blocks, and the values seen with it.
 fn merge(known: &mut Query, other: &Query) {
-    let longest = if other.exec_ms_total > known.exec_ms_total { other.clone() } else { known.clone() };
+    let (longest, shorter) = if other.exec_ms_total > known.exec_ms_total { (other, &*known) } else { (&*known, other) };
+    // Values of a list of another length belong to other parameters; without any of its own, those of an equal text will do.
+    let same_parameters = longest.text == shorter.text;
+    let mut captured = longest.captured.clone();
+    if same_parameters {
+        captured.extend(shorter.captured.iter().cloned());
+    }
     *known = Query {
         calls: known.calls.saturating_add(other.calls),
         rows: known.rows.saturating_add(other.rows),
         exec_ms_total: known.exec_ms_total + other.exec_ms_total,
-        ..longest
+        captured,
+        ..longest.clone()
     };
 }
 
@@ -113,7 +133,37 @@ mod tests {
         let coverage = read(&snapshot).coverage;
         assert_eq!((coverage.statements, coverage.usable, coverage.exec_time_share), (3, 1, Some(0.5)));
         assert_eq!(coverage.skipped.iter().map(|skipped| skipped.exec_time_share).collect::<Vec<_>>(), [0.3, 0.2]);
-        assert!(coverage.skipped[1].reason.contains("GRANT pg_read_all_stats"));
+        assert!(coverage.skipped[1].reason.contains("GRANT pg_read_all_stats TO auditor"), "{:?}", coverage.skipped[1]);
+        snapshot.statements[2].query = Some("<insufficient privilege>".into());
+        assert!(read(&snapshot).coverage.skipped[1].reason.contains("GRANT pg_read_all_stats TO auditor"));
+    }
+
+    #[test]
+    fn what_pgload_sends_itself_counts_for_nothing() {
+        let snapshot = sample::crm_running(&[("/* pgload */ select * from users", 70), ("select * from users", 30)]);
+        let workload = read(&snapshot);
+        assert_eq!((workload.queries.len(), workload.coverage.statements, workload.coverage.exec_time_share), (1, 1, Some(1.0)));
+    }
+
+    #[test]
+    fn statements_that_were_never_timed_count_by_their_calls() {
+        let mut snapshot = sample::crm_running(&[("select * from users", 3), ("select from where", 1), ("select * from prospects", 5)]);
+        snapshot.statements.iter_mut().for_each(|statement| statement.exec_ms_total = 0.0);
+        let workload = read(&snapshot);
+        assert_eq!((workload.coverage.exec_time_share, workload.coverage.skipped[0].exec_time_share), (Some(8.0 / 9.0), 1.0 / 9.0));
+        assert_eq!(workload.queries.iter().map(|query| query.calls).collect::<Vec<_>>(), [5, 3]);
+    }
+
+    #[test]
+    fn merging_keeps_the_values_seen_with_the_same_text() {
+        let text = "select * from prospects where id in ($1, $2)";
+        let mut snapshot = sample::crm_running(&[(text, 10), (text, 3), ("select * from prospects where id in ($1)", 5)]);
+        for (statement, value) in snapshot.statements.iter_mut().zip(["a", "b", "c"]) {
+            statement.parameters = vec![vec![Some(value.to_owned())]];
+        }
+        let queries = read(&snapshot).queries;
+        assert_eq!((queries.len(), queries[0].calls), (1, 18));
+        assert_eq!(queries[0].captured, [[Some("a".to_owned())], [Some("b".to_owned())]]);
     }
 
     #[test]

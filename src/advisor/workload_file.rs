@@ -307,6 +307,13 @@ mod tests {
     }
 
     #[test]
+    fn the_benchmarks_workload_is_read_whole() {
+        let read = read(include_str!("../../benches/advisor/tpch.sql"));
+        assert_eq!(read.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>(), (1..=22).map(|n| format!("q{n}")).collect::<Vec<_>>());
+        assert!(read.iter().all(|(_, calls, query)| *calls == 1 && (query.starts_with("select") || query.starts_with("with"))));
+    }
+
+    #[test]
     fn the_last_statement_needs_no_semicolon() {
         assert_eq!(read("select 1;\r\nselect 2 -- end")[1].2, "select 2");
         assert_eq!(read("select 1;;;").len(), 1);

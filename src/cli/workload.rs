@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use crate::advisor::workload_file;
 use crate::catalog::{Snapshot, Statement, StatementSource};
 use crate::replay::Workload;
 
@@ -22,7 +23,7 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
         let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("read workload {}: {error}", file.display())))?;
         let name = file.display().to_string();
         match extension(file) {
-            "sql" => counted.extend(crate::sql::split::split(&text).into_iter().map(|sql| statement(sql.to_owned(), 1, "", "public"))),
+            "sql" => counted.extend(workload_file::parse(&text, &name).map_err(|error| Failure::usage(format!("read workload {error}")))?),
             "yaml" | "yml" => weighted.extend(Workload::parse(&text, &name)?.statements.into_iter().map(|spec| (spec.sql, spec.weight))),
             _ => return Err(Failure::usage(format!("read workload {name}: expected a file of statements (.sql) or a workload (.yaml)"))),
         }
@@ -33,6 +34,8 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
     let unit = if whole { 1 } else { CALLS_OF_ONE };
     for statement in &mut counted {
         statement.calls = statement.calls.saturating_mul(unit);
+        // Who runs them is not known; names resolve as for the role that audits.
+        (statement.user, statement.search_path) = (user.clone(), search_path.clone());
     }
     // A statement of weight 0 is never called.
     let called = weighted.into_iter().filter(|(_, weight)| *weight > 0.0);

@@ -23,47 +23,50 @@ const JOIN: usize = 8;
 
 /// Returns the most operators that can come to stand inside one another.
 pub(super) fn depth(tokens: &[Token]) -> usize {
-    let mut levels = vec![Level::default()];
+    // Of the levels around the innermost one only the sum matters.
+    let mut outer: Vec<Level> = Vec::new();
+    let mut outside = 0;
+    let mut level = Level::default();
     let mut deepest = 0;
     for (at, token) in tokens.iter().enumerate() {
         let word = word(token).unwrap_or_default();
-        match token {
-            Token::LParen | Token::LBracket => levels.push(Level::default()),
-            Token::RParen | Token::RBracket => close(&mut levels),
-            // What stands between commas is a chain of its own.
-            Token::Comma => levels.last_mut().into_iter().for_each(|level| level.chain = 0),
-            _ if word == "case" => levels.push(Level::default()),
-            _ if word == "end" => close(&mut levels),
-            _ if ends_a_chain(&word) && at > 0 && is_operand(&tokens[at - 1]) => {
-                levels.last_mut().into_iter().for_each(|level| level.chain = 0);
+        let opens = matches!(token, Token::LParen | Token::LBracket) || word == "case";
+        let closes = matches!(token, Token::RParen | Token::RBracket) || word == "end";
+        if opens {
+            outside += level.depth();
+            outer.push(std::mem::take(&mut level));
+        } else if closes {
+            if let Some(around) = outer.pop() {
+                outside -= around.depth();
+                level = around;
             }
+        } else if *token == Token::Comma || (ends_a_chain(&word) && at > 0 && is_operand(&tokens[at - 1])) {
+            // What stands between commas, or before a clause, is a chain of its own.
+            level.chain = 0;
+        }
+        match word.as_str() {
+            "union" | "intersect" | "except" => level.sets += 1,
+            "join" if !is_natural(&tokens[..at]) => level.joins += 1,
+            "on" | "using" => level.joins = level.joins.saturating_sub(1),
+            _ if deepens(token, &word) => level.chain += 1,
             _ => {}
         }
-        if let Some(level) = levels.last_mut() {
-            match word.as_str() {
-                "union" | "intersect" | "except" => level.sets += 1,
-                "join" if !needs_no_condition(&tokens[..at]) => level.joins += 1,
-                "on" | "using" => level.joins = level.joins.saturating_sub(1),
-                _ if deepens(token, &word) => level.chain += 1,
-                _ => {}
-            }
-        }
-        deepest = deepest.max(levels.iter().map(|level| level.chain + level.sets + level.joins * JOIN).sum::<usize>() + levels.len());
+        deepest = deepest.max(outside + level.depth());
     }
     deepest
 }
 
-/// Returns whether the words before `JOIN` make it one without `ON`.
-fn needs_no_condition(before: &[Token]) -> bool {
-    let kind = |word: &String| matches!(word.as_str(), "left" | "right" | "full" | "inner" | "outer");
-    let mut words = before.iter().rev().map_while(word);
-    words.find(|word| !kind(word)).is_some_and(|word| word == "cross" || word == "natural")
+impl Level {
+    fn depth(self) -> usize {
+        1 + self.chain + self.sets + self.joins * JOIN
+    }
 }
 
-fn close(levels: &mut Vec<Level>) {
-    if levels.len() > 1 {
-        levels.pop();
-    }
+/// Returns whether the words before `JOIN` make it one the parser reads without looking for others inside it.
+fn is_natural(before: &[Token]) -> bool {
+    let kind = |word: &String| matches!(word.as_str(), "left" | "right" | "full" | "inner" | "outer");
+    let mut words = before.iter().rev().map_while(word);
+    words.find(|word| !kind(word)).is_some_and(|word| word == "natural")
 }
 
 /// Returns whether a word begins a clause, or an arm of `CASE`.

@@ -283,8 +283,9 @@ fn repaired(tokens: &[Token]) -> Vec<Token> {
             if name == "for" && (follows("key", at + 1) || (follows("no", at + 1) && follows("key", at + 2))) {
                 at += if follows("no", at + 1) { 2 } else { 1 };
             }
-            // `ONLY` stands before a table's name and nowhere else.
-            if name != "only" {
+            // `ONLY` stands before a table's name and nowhere else; `BETWEEN SYMMETRIC` differs in the order of its ends alone.
+            let symmetric = name == "symmetric" && at > 0 && follows("between", at - 1);
+            if name != "only" && !symmetric {
                 output.push(token.clone());
             }
             at += 1;

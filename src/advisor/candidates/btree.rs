@@ -31,6 +31,7 @@ pub(super) fn key_lists(wanted: &Wanted, context: &Context<'_, '_>, table: Oid) 
             extend_with_rest(wanted, &single, true, &mut lists);
         }
     }
+    lists.extend(per_join(wanted));
     lists.extend(wanted.equalities.iter().map(|equality| vec![equality.key.clone()]));
     lists.extend(wanted.ranges.iter().map(|range| vec![range.clone()]));
     if wanted.order_alone && !wanted.order.is_empty() {
@@ -56,6 +57,20 @@ pub(super) fn joined(wanted: &Wanted) -> Vec<CandidateKey> {
 pub(super) fn constant(wanted: &Wanted) -> Vec<CandidateKey> {
     let own: Vec<Equality> = wanted.equalities.iter().filter(|equality| !equality.join).cloned().collect();
     full(wanted, &sorted(&own, &by_frequency))
+}
+
+/// Returns, for each joined column alone, the lists that serve the access when that join alone has a value: the column before and
+/// after the access's own equalities, then a range.
+pub(super) fn per_join(wanted: &Wanted) -> Vec<Vec<CandidateKey>> {
+    let own: Vec<Equality> = wanted.equalities.iter().filter(|equality| !equality.join).cloned().collect();
+    let own = sorted(&own, &by_frequency);
+    let mut lists = Vec::new();
+    for joined in wanted.equalities.iter().filter(|equality| equality.join) {
+        let before: Vec<Equality> = std::iter::once(joined).chain(&own).cloned().collect();
+        let after: Vec<Equality> = own.iter().chain(std::iter::once(joined)).cloned().collect();
+        lists.extend([full(wanted, &before), full(wanted, &after)]);
+    }
+    lists
 }
 
 fn full(wanted: &Wanted, equalities: &[Equality]) -> Vec<CandidateKey> {

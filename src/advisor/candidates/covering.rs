@@ -32,7 +32,10 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, block: &Block
         return Vec::new();
     }
     let mut shapes: Vec<Shape> = Vec::new();
-    for list in [btree::best(wanted), btree::joined(wanted), btree::constant(wanted)] {
+    let ranges = wanted.ranges.iter().map(|range| vec![range.clone()]);
+    for list in
+        [btree::best(wanted), btree::joined(wanted), btree::constant(wanted)].into_iter().chain(btree::per_join(wanted)).chain(ranges)
+    {
         for width in 1..=list.len().min(context.budget.width_max) {
             let keys = &list[..width];
             if let Some(included) = payload(context, facts, access, keys)

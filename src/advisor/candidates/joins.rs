@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Candidate;
 use super::super::query::{Operand, Query};
 use super::refusal::Asked;
-use super::wanted::Wanted;
+use super::wanted::{Equality, Wanted};
 use super::{Pool, Proposed, Shape, btree};
 use crate::advisor::CandidateKey;
 
@@ -28,7 +28,7 @@ pub(super) fn groups(pool: &mut Pool<'_, '_, '_>, query: &Query, at: usize) {
             let mut complete = start.is_some();
             for other in (0..block.accesses.len()).filter(|other| *other != first && joined[*other]) {
                 let Some(inner) = &wanted[other] else { continue };
-                let partner = member(pool, query, at, other, btree::joined(inner));
+                let partner = member(pool, query, at, other, btree::joined(&toward(query, at, other, first, inner)));
                 if let (Some(start), Some(partner)) = (&start, &partner)
                     && meets(query, at, first, other)
                 {
@@ -41,7 +41,10 @@ pub(super) fn groups(pool: &mut Pool<'_, '_, '_>, query: &Query, at: usize) {
         }
         for (first, other) in pairs(query, at) {
             let (Some(one), Some(two)) = (&wanted[first], &wanted[other]) else { continue };
-            let sides = (member(pool, query, at, first, btree::joined(one)), member(pool, query, at, other, btree::joined(two)));
+            let sides = (
+                member(pool, query, at, first, btree::joined(&toward(query, at, first, other, one))),
+                member(pool, query, at, other, btree::joined(&toward(query, at, other, first, two))),
+            );
             if let (Some(one), Some(two)) = sides {
                 pool.group(true, one.into_iter().chain(two).collect());
             }
@@ -65,6 +68,22 @@ pub(super) fn groups(pool: &mut Pool<'_, '_, '_>, query: &Query, at: usize) {
 fn wanted(pool: &Pool<'_, '_, '_>, query: &Query, block: usize, position: usize) -> Option<Wanted> {
     let block = &query.blocks[block];
     pool.context.facts.get(&block.accesses[position].table).map(|facts| Wanted::of(pool.context, facts, block, position))
+}
+
+/// Returns what an access asks when only the rows of one other table are known; all it asks when nothing compares the two.
+fn toward(query: &Query, block: usize, position: usize, known: usize, wanted: &Wanted) -> Wanted {
+    if !meets(query, block, position, known) {
+        return wanted.clone();
+    }
+    let access = &query.blocks[block].accesses[position];
+    let has_value = |equality: &Equality| {
+        !equality.join
+            || access.conditions.iter().any(|condition| {
+                equality.key.target.column() == Some(condition.column.as_str())
+                    && matches!(condition.operand, Operand::Joined { access, .. } if access == known)
+            })
+    };
+    Wanted { equalities: wanted.equalities.iter().filter(|equality| has_value(equality)).cloned().collect(), ..wanted.clone() }
 }
 
 /// Returns the candidate on these keys; `Some(None)` when an index that does its work is there, `None` when there can be none.

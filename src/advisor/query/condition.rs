@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value, visit_expressions};
 
 use super::expression::{Bare, Context, Substitute};
+use super::operator::{commuted, comparison, containment, keeps_the_type, mirrored};
 use super::parameter::{number, uses};
 use super::pattern::{beginning_of_like, beginning_of_regex};
 use super::scope::{Meaning, Place, resolve};
@@ -37,7 +38,7 @@ enum Side {
     /// A plain column, of this block or of the subqueries behind it.
     Column(Vec<Place>),
     /// An expression an index could hold.
-    Expression(Bare),
+    Expression(Box<Bare>),
     /// An expression none could, and why.
     Unfit(&'static str),
     /// Nothing of a table of the block.
@@ -47,7 +48,7 @@ enum Side {
 /// Rows kept by a comparison the planner knows nothing about (its `DEFAULT_EQ_SEL`).
 const EQUALITY_UNKNOWN: f64 = 0.005;
 /// Rows kept by an inequality it knows nothing about (its `DEFAULT_INEQ_SEL`).
-const INEQUALITY_UNKNOWN: f64 = 1.0 / 3.0;
+pub(super) const INEQUALITY_UNKNOWN: f64 = 1.0 / 3.0;
 /// Rows kept by a pattern (convention: the planner's guess depends on the pattern's letters).
 const PATTERN_UNKNOWN: f64 = 0.05;
 /// Values the planner takes an array of unknown length for.
@@ -65,7 +66,7 @@ pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     split(expr, &BinaryOperator::And)
 }
 
-fn split<'e>(expr: &'e Expr, at: &BinaryOperator) -> Vec<&'e Expr> {
+pub(super) fn split<'e>(expr: &'e Expr, at: &BinaryOperator) -> Vec<&'e Expr> {
     let mut open = vec![expr];
     let mut parts = Vec::new();
     while let Some(expr) = open.pop() {
@@ -93,13 +94,14 @@ pub(super) fn classify(context: Context<'_, '_>, expr: &Expr) -> Terms {
     classifier.terms
 }
 
-struct Classifier<'s, 'a> {
-    context: Context<'s, 'a>,
-    terms: Terms,
+/// One conjunct at work.
+pub(super) struct Classifier<'s, 'a> {
+    pub(super) context: Context<'s, 'a>,
+    pub(super) terms: Terms,
 }
 
 impl Classifier<'_, '_> {
-    fn conjunct(&mut self, expr: &Expr) {
+    pub(super) fn conjunct(&mut self, expr: &Expr) {
         match expr {
             Expr::BinaryOp { op: BinaryOperator::Or, .. } => self.alternatives(expr),
             Expr::BinaryOp { left, op, right } => self.binary(expr, bare(left), op, bare(right)),
@@ -296,54 +298,6 @@ impl Classifier<'_, '_> {
         }
     }
 
-    /// An `OR`: the same column in every arm is a list; other columns may be served by several indexes at once.
-    fn alternatives(&mut self, whole: &Expr) {
-        let arms: Vec<Vec<&Expr>> = split(whole, &BinaryOperator::Or).into_iter().map(conjuncts).collect();
-        // `$1 IS NULL OR a = $1` is how applications make a condition optional: with a value, the planner sees `a = $1`.
-        let (optional, arms): (Vec<_>, Vec<_>) =
-            arms.into_iter().partition(|arm| matches!(arm.as_slice(), [only] if tests_parameter(only)));
-        if let ([_, ..], [only]) = (optional.as_slice(), arms.as_slice()) {
-            only.iter().for_each(|conjunct| self.conjunct(conjunct));
-            return;
-        }
-        let Some(first) = arms.first() else { return };
-        let common: Vec<&Expr> = first.iter().copied().filter(|part| arms.iter().all(|arm| arm.contains(part))).collect();
-        common.iter().for_each(|conjunct| self.conjunct(conjunct));
-        let arms: Vec<Vec<&Expr>> = arms.iter().map(|arm| arm.iter().copied().filter(|part| !common.contains(part)).collect()).collect();
-        // `a OR (a AND b)` is `a`.
-        if arms.iter().any(Vec::is_empty) {
-            return;
-        }
-        let learnt: Vec<Terms> = arms
-            .iter()
-            .map(|arm| {
-                let mut inner = Classifier { context: self.context, terms: Terms::default() };
-                arm.iter().for_each(|conjunct| inner.conjunct(conjunct));
-                inner.terms
-            })
-            .collect();
-        for terms in &learnt {
-            self.terms.parameters.extend(terms.parameters.iter().cloned());
-        }
-        if let Some((places, values)) = one_list(&arms, &learnt) {
-            return self.condition(places, &Class::Equality { values }, &Operand::Expression);
-        }
-        let accesses: Vec<usize> = {
-            let mut accesses: Vec<usize> = self.local(whole).into_iter().map(|place| place.access).collect();
-            accesses.sort_unstable();
-            accesses.dedup();
-            accesses
-        };
-        let own = self.context.scopes.last().map_or(0, |scope| scope.block);
-        for access in accesses {
-            let served: Option<Vec<Arm>> = learnt.iter().map(|terms| arm(terms, own, access)).collect();
-            if let Some(served) = served {
-                self.terms.alternatives.push((access, served));
-            }
-        }
-        self.filter(whole, "OR over different columns would need several indexes at once", INEQUALITY_UNKNOWN);
-    }
-
     fn pattern(&mut self, whole: &Expr, column: &Expr, operator: &str, pattern: &Expr) {
         self.role(column, pattern, Comparison::Pattern);
         let side = self.side(column);
@@ -448,16 +402,16 @@ impl Classifier<'_, '_> {
         }
     }
 
-    fn condition(&mut self, places: Vec<Place>, class: &Class, operand: &Operand) {
+    pub(super) fn condition(&mut self, places: Vec<Place>, class: &Class, operand: &Operand) {
         for place in places {
             let condition = Condition { column: place.column.clone(), class: class.clone(), operand: operand.clone() };
             self.terms.conditions.push((place, condition));
         }
     }
 
-    fn expression(&mut self, found: Bare, class: Class, operand: Operand) {
-        let condition = ExpressionCondition { expression: found.expr.to_string(), columns: found.columns, class, operand };
-        self.terms.expressions.push((found.access, condition));
+    fn expression(&mut self, found: Box<Bare>, class: Class, operand: Operand) {
+        let Bare { access, columns, expr, .. } = *found;
+        self.terms.expressions.push((access, ExpressionCondition { expression: expr.to_string(), columns, class, operand }));
     }
 
     /// Notes a conjunct whose every value is known.
@@ -476,7 +430,7 @@ impl Classifier<'_, '_> {
     }
 
     /// Notes a condition no index serves, for each table it names.
-    fn filter(&mut self, whole: &Expr, reason: &'static str, selectivity: f64) {
+    pub(super) fn filter(&mut self, whole: &Expr, reason: &'static str, selectivity: f64) {
         let found = self.local(whole);
         let mut accesses: Vec<usize> = found.iter().map(|place| place.access).collect();
         accesses.sort_unstable();
@@ -498,11 +452,18 @@ impl Classifier<'_, '_> {
     fn role(&mut self, side: &Expr, other: &Expr, comparison: Comparison) {
         let places = match self.side(side) {
             Side::Column(places) => places,
+            Side::Foreign => return,
             // `lower(email) = $1` wants a value of the column, changed in form only.
-            _ => match self.local(side).as_slice() {
-                [only] if keeps_the_type(side) => vec![only.clone()],
-                _ => return,
-            },
+            wrapped => {
+                let kept = match &wrapped {
+                    Side::Expression(found) => keeps_the_type(&found.expr),
+                    _ => keeps_the_type(side),
+                };
+                match self.local(side).as_slice() {
+                    [only] if kept => vec![only.clone()],
+                    _ => return,
+                }
+            }
         };
         if let Some(place) = places.first() {
             uses(other, comparison, &mut |number, comparison| {
@@ -536,7 +497,7 @@ impl Classifier<'_, '_> {
         }
         match self.context.fault(&found) {
             Some(reason) => Side::Unfit(reason),
-            None => Side::Expression(found),
+            None => Side::Expression(Box::new(found)),
         }
     }
 
@@ -620,7 +581,7 @@ impl Classifier<'_, '_> {
     }
 
     /// Returns the block's own columns an expression names, subqueries included.
-    fn local(&self, expr: &Expr) -> Vec<Place> {
+    pub(super) fn local(&self, expr: &Expr) -> Vec<Place> {
         let own = self.context.scopes.last().map(|scope| scope.block);
         let mut found = Vec::new();
         each_name(expr, |parts| match resolve(self.context.scopes, parts) {
@@ -630,41 +591,6 @@ impl Classifier<'_, '_> {
         });
         found
     }
-}
-
-/// Returns the column and number of values when every arm of an `OR` compares the same column with constants.
-fn one_list(arms: &[Vec<&Expr>], learnt: &[Terms]) -> Option<(Vec<Place>, usize)> {
-    let mut list: Option<(Vec<Place>, usize)> = None;
-    for (arm, terms) in arms.iter().zip(learnt) {
-        let [(_, Condition { class: Class::Equality { values }, operand, .. }), ..] = terms.conditions.as_slice() else { return None };
-        let places: Vec<Place> = terms.conditions.iter().map(|(place, _)| place.clone()).collect();
-        let constant = !matches!(operand, Operand::Joined { .. } | Operand::Subquery);
-        if arm.len() != 1 || !constant || !terms.filters.is_empty() {
-            return None;
-        }
-        match &mut list {
-            None => list = Some((places, *values)),
-            Some((known, sum)) if *known == places => *sum += values,
-            Some(_) => return None,
-        }
-    }
-    list.map(|(places, values)| (places, values.max(2)))
-}
-
-/// Returns what an index on one table could do for an arm of an `OR`; `None` when nothing.
-fn arm(terms: &Terms, block: usize, access: usize) -> Option<Arm> {
-    let arm = Arm {
-        conditions: terms
-            .conditions
-            .iter()
-            .filter(|(place, _)| place.block == block && place.access == access)
-            .map(|(_, condition)| condition.clone())
-            .collect(),
-        expressions: terms.expressions.iter().filter(|(of, _)| *of == access).map(|(_, found)| found.clone()).collect(),
-        containments: terms.containments.iter().filter(|(of, _)| *of == access).map(|(_, found)| found.clone()).collect(),
-    };
-    let serves = arm.conditions.iter().any(|condition| condition.class != Class::NotNull);
-    (serves || !arm.expressions.is_empty() || !arm.containments.is_empty()).then_some(arm)
 }
 
 /// Calls `visit` for every name in an expression.
@@ -677,101 +603,4 @@ pub(super) fn each_name(expr: &Expr, mut visit: impl FnMut(&[Ident])) {
         }
         ControlFlow::<()>::Continue(())
     });
-}
-
-/// Returns whether an expression asks only whether a parameter was given.
-fn tests_parameter(expr: &Expr) -> bool {
-    match bare(expr) {
-        Expr::IsNull(inner) | Expr::IsNotNull(inner) => number(inner).is_some(),
-        Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
-            let constant = |expr: &Expr| matches!(bare(expr), Expr::Value(_)) || number(expr).is_some();
-            constant(left) && constant(right)
-        }
-        _ => number(expr).is_some(),
-    }
-}
-
-/// Returns whether an expression over one column gives values of the column's own type.
-fn keeps_the_type(expr: &Expr) -> bool {
-    match bare(expr) {
-        Expr::Function(function) => {
-            matches!(
-                super::names::last_part(&function.name).as_str(),
-                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
-            )
-        }
-        Expr::Trim { .. } | Expr::Collate { .. } => true,
-        _ => false,
-    }
-}
-
-fn comparison(op: &BinaryOperator) -> Option<Class> {
-    let name = match op {
-        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last()?.as_str(),
-        BinaryOperator::Eq => "=",
-        BinaryOperator::Gt => ">",
-        BinaryOperator::GtEq => ">=",
-        BinaryOperator::Lt => "<",
-        BinaryOperator::LtEq => "<=",
-        _ => return None,
-    };
-    match name {
-        "=" => Some(Class::Equality { values: 1 }),
-        ">" | ">=" => Some(Class::Above),
-        "<" | "<=" => Some(Class::Below),
-        _ => None,
-    }
-}
-
-/// Returns the name of an operator that inverted or space-partitioning indexes may know.
-fn containment(op: &BinaryOperator) -> Option<&str> {
-    const KNOWN: &[&str] =
-        &["@>", "<@", "&&", "?", "?|", "?&", "@@", "@?", "%", "<%", "%>", "<<%", "%>>", "<<", ">>", "&<", "&>", "-|-", "<<=", ">>="];
-    let name = match op {
-        BinaryOperator::AtArrow => "@>",
-        BinaryOperator::ArrowAt => "<@",
-        BinaryOperator::PGOverlap => "&&",
-        BinaryOperator::Question => "?",
-        BinaryOperator::QuestionPipe => "?|",
-        BinaryOperator::QuestionAnd => "?&",
-        BinaryOperator::AtAt => "@@",
-        BinaryOperator::AtQuestion => "@?",
-        BinaryOperator::Modulo => "%",
-        BinaryOperator::PGBitwiseShiftLeft => "<<",
-        BinaryOperator::PGBitwiseShiftRight => ">>",
-        BinaryOperator::AndLt => "&<",
-        BinaryOperator::AndGt => "&>",
-        BinaryOperator::Custom(name) => name,
-        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last()?,
-        _ => return None,
-    };
-    KNOWN.contains(&name).then_some(name)
-}
-
-/// Returns the operator that says the same with its sides exchanged.
-fn commuted(operator: &str) -> Option<&'static str> {
-    Some(match operator {
-        "@>" => "<@",
-        "<@" => "@>",
-        "&&" => "&&",
-        "@@" => "@@",
-        "%" => "%",
-        "<%" => "%>",
-        "%>" => "<%",
-        "<<" => ">>",
-        ">>" => "<<",
-        "-|-" => "-|-",
-        "<<=" => ">>=",
-        ">>=" => "<<=",
-        _ => return None,
-    })
-}
-
-/// Returns what a comparison asks of its right-hand side.
-fn mirrored(class: &Class) -> Class {
-    match class {
-        Class::Above => Class::Below,
-        Class::Below => Class::Above,
-        other => other.clone(),
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`workload::read`](super::workload::read) makes these from a snapshot; candidates and cost models read them.
 
+mod alternative;
 mod captured;
 mod common;
 mod condition;
@@ -14,6 +15,7 @@ mod from;
 mod fuzz;
 mod kind;
 mod names;
+mod operator;
 mod parameter;
 mod pattern;
 mod read;

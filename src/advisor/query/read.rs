@@ -85,6 +85,8 @@ pub(super) struct Reader<'n, 'a> {
     pub(super) views_open: usize,
     /// Where the statement's own first block is: common table expressions are read before it.
     main: usize,
+    /// Whether a query has been begun.
+    started: bool,
     unknown: Option<String>,
     system: bool,
     pub(super) functions: bool,
@@ -108,6 +110,7 @@ impl<'n, 'a> Reader<'n, 'a> {
             projection_unread: false,
             views_open: 0,
             main: 0,
+            started: false,
             unknown: None,
             system: false,
             functions: false,
@@ -150,8 +153,9 @@ impl<'n, 'a> Reader<'n, 'a> {
 
     /// Reads a query as blocks of its own; `None` when its columns cannot be told.
     pub(super) fn query(&mut self, query: &ast::Query, parent: Option<usize>) -> Option<Vec<Output>> {
+        let first = !std::mem::replace(&mut self.started, true);
         let outside = self.with(query, parent);
-        if parent.is_none() && self.scopes.is_empty() && outside == 0 {
+        if first {
             self.main = self.blocks.len();
         }
         limit_parameters(query, &mut |number, used| {

@@ -27,7 +27,7 @@ pub(super) fn block(snapshot: &Snapshot, block: &Block) -> String {
         }
     }
     for (word, holds) in [("sorted otherwise", block.sort_by_expression), ("grouped", block.grouped), ("aggregate", block.aggregate)] {
-        if holds && !(word == "grouped" && !block.grouping.is_empty()) {
+        if holds && (word != "grouped" || block.grouping.is_empty()) {
             text += &format!(" {word}");
         }
     }

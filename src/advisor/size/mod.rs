@@ -94,3 +94,105 @@ pub(crate) fn share(facts: &Facts<'_>, candidate: &Candidate) -> f64 {
 fn aligned(bytes: f64, to: f64) -> f64 {
     (bytes / to).ceil() * to
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::CandidateKey;
+    use super::super::sample::{self, Col};
+    use super::*;
+    use crate::catalog::{ElementStatistics, KeyTarget};
+
+    fn table() -> Snapshot {
+        let columns = [
+            Col("id", "bigint", -1.0, 1.0),
+            Col("tags", "text[]", -0.1, 0.0),
+            Col("doc", "jsonb", -1.0, 0.0),
+            Col("url", "text", -1.0, 0.0),
+            Col("during", "tstzrange", -1.0, 0.0),
+            Col("deleted", "boolean", 2.0, 0.0),
+        ];
+        sample::snapshot(vec![sample::table(1, "t", 100_000.0, 12_800, &columns)], Vec::new(), Vec::new())
+    }
+
+    fn pages(snapshot: &Snapshot, method: &str, key: CandidateKey) -> u64 {
+        let candidate = Candidate { method: method.into(), keys: vec![key], table: 1, ..sample::candidate("t", &[]) };
+        Sizes::new(snapshot).of(&candidate).0 / PAGE_BYTES
+    }
+
+    #[test]
+    fn a_summary_of_ranges_takes_three_pages() {
+        // A hundred ranges: metapage, range map, one page of summaries.
+        assert_eq!(pages(&table(), "brin", CandidateKey::column("id")), 3);
+    }
+
+    #[test]
+    fn a_hash_index_does_not_grow_with_its_values() {
+        let mut wide = table();
+        wide.tables[0].columns[3].statistics.as_mut().unwrap().width = 500;
+        let of = |snapshot: &Snapshot| pages(snapshot, "hash", CandidateKey::column("url"));
+        // 326 buckets wanted, 512 made.
+        assert_eq!((of(&table()), of(&wide)), (514, 514));
+    }
+
+    #[test]
+    fn an_inverted_index_grows_with_the_keys_of_a_row() {
+        let with = |mean: f64| {
+            let mut snapshot = table();
+            let elements = ElementStatistics {
+                common_values: vec!["a".into(), "b".into()],
+                common_frequencies: vec![0.5, 0.2, 0.2, 0.5, 0.0],
+                count_histogram: vec![1.0, mean],
+            };
+            snapshot.tables[0].columns[1].statistics.as_mut().unwrap().elements = Some(elements);
+            let tags = Candidate { method: "gin".into(), table: 1, ..sample::candidate("t", &["tags"]) };
+            let facts = Facts::of_all(&Relations::new(&snapshot));
+            (pages(&snapshot, "gin", CandidateKey::column("tags")), keys_per_row(&facts[&1], &tags))
+        };
+        let (few, many) = (with(0.7), with(20.0));
+        assert!(few.0 * 4 < many.0, "{few:?} {many:?}");
+        assert_eq!((few.1, many.1), (1.0, 20.0));
+    }
+
+    #[test]
+    fn the_smaller_class_of_documents_is_smaller() {
+        let of = |key: CandidateKey| pages(&table(), "gin", key);
+        assert!(of(CandidateKey::column("doc").with_opclass("jsonb_path_ops")) < of(CandidateKey::column("doc")));
+        assert!(pages(&table(), "gist", CandidateKey::column("during")) > 500);
+    }
+
+    #[test]
+    fn what_the_twin_asks_is_answered() {
+        let snapshot = table();
+        let sizes = Sizes::new(&snapshot);
+        let mut candidate = Candidate { table: 1, ..sample::candidate("t", &["id"]) };
+        assert_eq!((sizes.height(&candidate), sizes.rows(&candidate), sizes.predicate_share(&candidate)), (1, 100_000.0, 1.0));
+        candidate.predicate = Some("(deleted = false)".into());
+        assert_eq!(sizes.predicate_share(&candidate), 0.5);
+        candidate.table = 99;
+        assert_eq!(sizes.of(&candidate), Bytes(0));
+    }
+
+    #[test]
+    fn expressions_are_as_wide_as_what_they_return() {
+        let snapshot = table();
+        let facts = Facts::of_all(&Relations::new(&snapshot));
+        let width = |text: &str| Values::of(&facts[&1], &KeyTarget::Expression(text.into())).width;
+        assert_eq!(
+            [width("lower(url)"), width("(doc ->> 'n')::int"), width("date_trunc('day', id)"), width("doc ->> 'k'")],
+            [16.0, 4.0, 8.0, 12.0]
+        );
+    }
+
+    #[test]
+    fn a_build_takes_longer_for_more_rows_and_inverted_ones_longest() {
+        let snapshot = table();
+        let facts = Facts::of_all(&Relations::new(&snapshot));
+        let of = |method: &str, column: &str| {
+            let candidate = Candidate { method: method.into(), table: 1, ..sample::candidate("t", &[column]) };
+            build_ms(&facts[&1], &candidate, size_on(&facts[&1], &candidate, 15))
+        };
+        let (tree, inverted, summary) = (of("btree", "id"), of("gin", "doc"), of("brin", "id"));
+        assert!(summary < tree && tree < inverted, "{summary} {tree} {inverted}");
+        assert!((500.0..5_000.0).contains(&tree), "{tree} ms for 100 000 rows in 100 MB");
+    }
+}

@@ -1,12 +1,13 @@
 //! Indexes most of whose entries are NULL.
 
+use sqlparser::ast::Expr;
+
 use crate::catalog::name::quoted;
 use crate::catalog::{Column, Index, Oid, Relations, Table, TableKind};
 use crate::findings::redundancy::{is_bound, spares};
 use crate::findings::statements::level::bare;
 use crate::findings::{Check, Evidence, Finding, Object, Rule, Severity, Statements, remedy};
 use crate::units::{Bytes, grouped};
-use sqlparser::ast::Expr;
 
 pub(super) const RULE: Rule = Rule {
     id: "mostly-null-index",

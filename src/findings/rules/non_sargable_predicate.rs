@@ -58,9 +58,8 @@ fn hidden<'a>(level: &Level<'a>, recorded: &Recorded<'a>, relations: &Relations<
         if matches!(subject, Expr::Cast { .. }) && !column.type_name.starts_with("timestamp") {
             return None;
         }
-        let pages = large_pages(table, relations).filter(|&pages| recorded.reads_much_of(pages))?;
+        large_pages(table, relations).filter(|&pages| recorded.reads_much_of(pages))?;
         let index = index_led_by(table, column, relations)?;
-        let _ = pages;
         if expression_indexed(table, column, &word, relations) {
             return None;
         }

@@ -22,7 +22,7 @@ pub(crate) fn rewritten(subject: &Expr, with: &With<'_>, column: &Column) -> Opt
     let rewritten = match subject {
         Expr::BinaryOp { left, op, right } => shifted(left, op, right, with, column),
         Expr::Cast { expr, data_type: DataType::Date, .. } if is_column(expr) => period(expr, &Unit::Day, with, column),
-        Expr::Extract { field: DateTimeField::Year | DateTimeField::Years, expr, .. } if is_column(expr) => years(expr, with, None),
+        Expr::Extract { field: DateTimeField::Year | DateTimeField::Years, expr, .. } if is_column(expr) => years(expr, with, false),
         Expr::AtTimeZone { timestamp, time_zone } if is_column(timestamp) && is_constant(time_zone) => {
             elementwise(timestamp, with, &|value| format!("{} AT TIME ZONE {time_zone}", operand(value, "")))
         }
@@ -70,7 +70,7 @@ fn of_function(subject: &Expr, with: &With<'_>, column: &Column) -> Option<Strin
         ("date", [of]) if is_column(of) => period(of, &Unit::Day, with, column),
         ("date_part", [field, of]) if is_column(of) => match text(field) {
             Some(field) if field != "year" => None,
-            known => years(of, with, known.is_none().then_some(())),
+            known => years(of, with, known.is_none()),
         },
         ("coalesce", [of, default]) if is_column(of) && is_constant(default) => coalesced(of, default, with, column),
         _ => None,
@@ -121,10 +121,10 @@ fn period(of: &Expr, unit: &Unit, with: &With<'_>, column: &Column) -> Option<St
 }
 
 /// `extract(year from d) = 2024`; `guessed` when a parameter says what is extracted.
-fn years(of: &Expr, with: &With<'_>, guessed: Option<()>) -> Option<String> {
+fn years(of: &Expr, with: &With<'_>, guessed: bool) -> Option<String> {
     let year = |value: &Expr, more: &str| match number(value) {
         // A month or a day of the month is no year.
-        Some(number) if guessed.is_some() && !(1900.0..2300.0).contains(&number) => None,
+        Some(number) if guessed && !(1900.0..2300.0).contains(&number) => None,
         Some(number) if number.fract() == 0.0 => Some(format!("make_date({}, 1, 1)", number + if more.is_empty() { 0.0 } else { 1.0 })),
         Some(_) => None,
         None => Some(format!("make_date({}::int{more}, 1, 1)", operand(value, ""))),
