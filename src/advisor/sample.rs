@@ -1,8 +1,7 @@
 //! Small snapshots for the advisor's tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::query::{Access, Block, Class, Condition, Operand, Query};
 use super::{Candidate, CandidateKey};
 use crate::catalog::{
     Column, ColumnStatistics, Index, IndexUsage, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource,
@@ -40,6 +39,7 @@ pub(crate) fn column(number: i16, Col(name, type_name, distinct, correlation): &
         default: None,
         generated: false,
         generated_virtual: false,
+        identity: false,
         statistics_inherited: None,
         statistics: Some(ColumnStatistics { width, distinct: *distinct, correlation: Some(*correlation), ..ColumnStatistics::default() }),
     }
@@ -260,49 +260,6 @@ pub(crate) fn candidate(table: &str, columns: &[&str]) -> Candidate {
         included: Vec::new(),
         predicate: None,
     }
-}
-
-/// An access to a table that reads whole rows and asks nothing.
-pub(crate) fn access(table: u32) -> Access {
-    Access {
-        table,
-        conditions: Vec::new(),
-        filters: Vec::new(),
-        expressions: Vec::new(),
-        containments: Vec::new(),
-        alternatives: Vec::new(),
-        constants: Vec::new(),
-        nearest: None,
-        columns: BTreeSet::new(),
-        whole_row: true,
-    }
-}
-
-/// A statement of these blocks, called a hundred times.
-pub(crate) fn query(blocks: Vec<Block>) -> Query {
-    Query {
-        query_id: Some("1".into()),
-        text: "select".into(),
-        user: "app".into(),
-        search_path: "public".into(),
-        calls: 100,
-        rows: 2_000,
-        exec_ms_total: 100.0,
-        blocks,
-        writes: Vec::new(),
-        parameters: BTreeMap::new(),
-        captured: Vec::new(),
-    }
-}
-
-/// A statement that reads one table.
-pub(crate) fn reading(access: Access) -> Query {
-    query(vec![Block { accesses: vec![access], ..Block::default() }])
-}
-
-/// `column = $1`.
-pub(crate) fn equals(column: &str) -> Condition {
-    Condition { column: column.into(), class: Class::Equality { values: 1 }, operand: Operand::Parameter }
 }
 
 /// The same with statements of `(text, calls)`, one millisecond a call.

@@ -77,12 +77,6 @@ impl Burden {
             grouped(cost.round() as u64),
         )
     }
-
-    /// Returns the planner cost of the updates that would stop being HOT.
-    pub(crate) fn hot_cost(&self) -> f64 {
-        let entries = (self.cost.inserts + self.cost.updates + self.cost.hot_updates_lost).max(1) as f64;
-        self.cost.cost * self.cost.hot_updates_lost as f64 / entries
-    }
 }
 
 impl<'a, 'f> Writes<'a, 'f> {

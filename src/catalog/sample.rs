@@ -127,6 +127,7 @@ pub(super) fn column(name: &str, type_name: &str, category: &str, statistics: Co
         collation: None,
         default: None,
         generated_virtual: false,
+        identity: false,
         generated: false,
         statistics: Some(statistics),
         statistics_inherited: None,

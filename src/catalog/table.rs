@@ -124,6 +124,9 @@ pub struct Column {
     /// Whether the generated value is computed on reading (`VIRTUAL`, 18 and later).
     #[serde(default)]
     pub generated_virtual: bool,
+    /// Whether it is an identity column, whose values come from a sequence of its own.
+    #[serde(default)]
+    pub identity: bool,
     /// Whether the expression generates the column (`GENERATED ALWAYS AS … STORED`).
     pub generated: bool,
     /// What ANALYZE found; `None` when never analysed or not readable by this role.

@@ -325,6 +325,7 @@ fn column(name: &str, number: i16) -> Column {
         default: None,
         generated: false,
         generated_virtual: false,
+        identity: false,
         statistics_inherited: None,
         statistics: Some(statistics()),
     }

@@ -3,6 +3,7 @@
 //! `cargo test --test it sizes -- --nocapture` prints every ratio.
 
 #![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the ratios are what a person runs this for")]
 
 use pgload::advisor::{Candidate, CandidateKey, Sizes};
 use pgload::catalog::{ExtendedFound, ExtendedStatistics, KeyTarget, QualifiedName, Snapshot};

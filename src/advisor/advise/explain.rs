@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::advisor::candidate::Candidate;
 use crate::advisor::cost::CostModel;
+use crate::advisor::definition::supersedes;
 use crate::advisor::facts::Facts;
 use crate::advisor::prices::Prices;
 use crate::advisor::proposal::{Action, Confidence, Proposal, StatementEffect};
 use crate::advisor::query::Query;
 use crate::advisor::write_cost::Writes;
+use crate::advisor::{candidates, size};
 use crate::catalog::{Oid, Relations, TableKind};
 use crate::diff::Diff;
-use crate::findings::cover::cover;
-
-use super::removals::definition;
 
 /// The share of a table's rows that may have changed since ANALYZE before its statistics count as old.
 const STALE_SHARE: f64 = 0.2;
@@ -74,6 +73,7 @@ impl<'e, 'q, 'a, M: CostModel + ?Sized> Explain<'e, 'q, 'a, M> {
         let effects = self.effects(candidate, &without, &self.chosen.clone());
         let fresh = fresh(&facts, &index);
         let mut risks = burden.risks;
+        risks.extend(candidates::risks(&index, &facts));
         risks.extend(risks_of(&facts, &index, fresh));
         Some(Proposal {
             action: Action::Create,
@@ -81,7 +81,7 @@ impl<'e, 'q, 'a, M: CostModel + ?Sized> Explain<'e, 'q, 'a, M> {
             size_bytes: self.prices.sizes[candidate],
             workload_cost: Diff { before: self.total + effects.gained, after: self.total },
             expected_ms: self.expected_ms(effects.gained_ms),
-            build_ms: None,
+            build_ms: Some(size::build_ms(&facts, &index, self.prices.sizes[candidate])),
             write_cost: burden.cost,
             hot_loss: burden.hot_loss,
             supersedes: self.superseded(&index),
@@ -147,15 +147,9 @@ impl<'e, 'q, 'a, M: CostModel + ?Sized> Explain<'e, 'q, 'a, M> {
 
     /// Returns the existing indexes that the new one makes redundant, by name.
     fn superseded(&self, index: &Candidate) -> Vec<String> {
-        let (Some(table), new) = (self.relations.table(index.table), index) else { return Vec::new() };
-        let wide = definition(new, table, None);
+        let Some(facts) = self.facts.get(&index.table) else { return Vec::new() };
         let existing = self.relations.indexes_of(index.table).iter();
-        let goes = |old: &&&crate::catalog::Index| {
-            old.usable()
-                && !old.unique
-                && !crate::findings::redundancy::is_bound(old)
-                && cover(&crate::findings::cover::Definition::of(old), &wide).is_some()
-        };
+        let goes = |old: &&&crate::catalog::Index| supersedes(index, old, facts);
         existing.filter(goes).map(|old| old.name.name.clone()).collect()
     }
 }
@@ -174,11 +168,6 @@ fn risks_of(facts: &Facts<'_>, index: &Candidate, fresh: bool) -> Vec<String> {
     }
     if facts.table.kind == TableKind::Partitioned {
         risks.push(format!("{} is partitioned: the index has to be built on each partition and attached.", index.table_name.name));
-    }
-    if let Some(predicate) = &index.predicate {
-        risks.push(format!(
-            "Only statements whose text says {predicate} can use it: a prepared statement planned once for all values of a parameter cannot."
-        ));
     }
     risks
 }

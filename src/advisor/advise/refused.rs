@@ -74,18 +74,11 @@ fn alone<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &Task<'_>, at:
 /// Says by how much writes would pay more than the statements gain, and for what.
 fn too_dear(candidate: &Candidate, alone: Alone, writes: &Writes<'_, '_>) -> String {
     let burden = writes.burden(candidate);
-    let entries = [
-        (burden.cost.inserts, "by inserts"),
-        (burden.cost.updates, "by updates"),
-        (burden.cost.hot_updates_lost, "by updates no longer HOT"),
-    ];
-    let entries: Vec<String> =
-        entries.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{} {why}", grouped(*count))).collect();
     let mut reason = format!(
-        "writes would pay more than statements gain (cost {:.0} against {:.0}; index entries written {})",
-        alone.writes,
-        alone.reads,
-        entries.join(", ")
+        "writes would pay more than statements gain (cost {} against {}): {}",
+        grouped(alone.writes.round() as u64),
+        grouped(alone.reads.round() as u64),
+        burden.sentence().trim_end_matches('.')
     );
     for risk in &burden.risks {
         reason.push_str(": ");

@@ -8,7 +8,7 @@ use crate::advisor::proposal::{Action, Confidence, Coverage, NewStatistics, Prop
 use crate::advisor::selection::drops::{Grounds, Reason, Removal, removals};
 use crate::catalog::{Index, Oid, StatementSource, Table, TableKind};
 use crate::diff::Diff;
-use crate::findings::cover::{Cover, Definition, KeyView};
+use crate::findings::cover::{Cover, KeyView};
 use crate::findings::window::Window;
 use crate::units::{Bytes, grouped};
 
@@ -214,30 +214,6 @@ pub(super) fn of_index(index: &Index, table: &Table) -> Candidate {
         keys: keys.collect(),
         included: index.included.clone(),
         predicate: index.predicate.clone(),
-    }
-}
-
-/// Views a candidate as a definition that can be compared with existing ones.
-pub(super) fn definition<'d>(candidate: &'d Candidate, table: &'d Table, size: Option<Bytes>) -> Definition<'d> {
-    let keys = candidate.keys.iter().map(|key| {
-        let column = key.target.column().and_then(|name| table.column(name));
-        let own = column.and_then(|column| KeyView::on_column(&key.target, column).collation);
-        KeyView {
-            target: &key.target,
-            opclass: key.opclass.as_deref(),
-            collation: key.collation.as_deref().or(own),
-            descending: key.descending,
-            nulls_first: key.nulls_first,
-        }
-    });
-    Definition {
-        table: candidate.table,
-        access_method: &candidate.method,
-        keys: keys.collect(),
-        included: &candidate.included,
-        predicate: candidate.predicate.as_deref(),
-        options: &[],
-        size_bytes: size.map(|size| size.0),
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, block: &Block
     let access = &block.accesses[position];
     // What ends early reads few rows; an inner side reads its few rows many times.
     let rows = facts.rows * wanted.equalities.iter().map(|equality| equality.kept).product::<f64>();
-    let many = wanted.equalities.iter().any(|equality| equality.join)
-        || (rows >= ROWS_MIN && !(block.limit.is_some() && !wanted.order.is_empty()));
+    let many =
+        wanted.equalities.iter().any(|equality| equality.join) || (rows >= ROWS_MIN && (block.limit.is_none() || wanted.order.is_empty()));
     let known = !access.whole_row && !access.columns.is_empty();
     if !known || !many || facts.all_visible < VISIBLE_MIN || context.relations.snapshot.server.major() < 11 {
         return Vec::new();

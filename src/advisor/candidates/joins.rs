@@ -24,7 +24,7 @@ pub(super) fn groups(pool: &mut Pool<'_, '_, '_>, query: &Query, at: usize) {
         for first in 0..block.accesses.len() {
             let Some(leading) = &wanted[first] else { continue };
             let start = member(pool, query, at, first, btree::constant(leading));
-            let mut chain = start.iter().cloned().flatten().collect::<BTreeSet<_>>();
+            let mut chain = start.iter().flatten().cloned().collect::<BTreeSet<_>>();
             let mut complete = start.is_some();
             for other in (0..block.accesses.len()).filter(|other| *other != first && joined[*other]) {
                 let Some(inner) = &wanted[other] else { continue };

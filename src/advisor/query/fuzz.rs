@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_repeated_without_end(at in 0..TEXTS.len(), from in any::<prop::sample::Index>(), width in 1..5usize, times in 2..3000usize) {
+    fn a_part_repeated_without_end(at in 0..TEXTS.len(), from in any::<prop::sample::Index>(), width in 1..5usize, times in 2..800usize) {
         let parts = words(TEXTS[at]);
         let from = from.index(parts.len());
         let end = (from + width).min(parts.len());

@@ -19,8 +19,10 @@ mod operator;
 mod parameter;
 mod pattern;
 mod read;
+mod restriction;
 mod scope;
 mod select;
+mod side;
 #[cfg(test)]
 mod summary;
 mod syntax;

@@ -58,7 +58,8 @@ select
     end as collation,
     pg_catalog.pg_get_expr(d.adbin, d.adrelid) as default_expression,
     a.attgenerated <> '' as generated,
-    a.attgenerated = 'v' as generated_virtual
+    a.attgenerated = 'v' as generated_virtual,
+    a.attidentity <> '' as identity
 from pg_catalog.pg_attribute a
 left join column_type t on t.oid = a.atttypid
 left join pg_catalog.pg_collation l on l.oid = a.attcollation

@@ -56,6 +56,7 @@ impl Reader<'_> {
                 default: fields.get("default_expression")?,
                 generated: fields.get("generated")?,
                 generated_virtual: fields.get("generated_virtual")?,
+                identity: fields.get("identity")?,
                 statistics_inherited: None,
                 statistics: None,
             });

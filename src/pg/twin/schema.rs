@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::name::{literal, quoted};
-use crate::catalog::{Column, ConstraintKind, Index, Oid, Policy, Relations, Snapshot, Table, TableKind, UserType, UserTypeKind};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Oid, Policy, Relations, Snapshot, Table, TableKind, UserType, UserTypeKind};
 
 /// The role that statements on tables with row security are planned as: policies do not bind the superuser.
 pub(super) const APPLICATION: &str = "pgload_app";
@@ -115,41 +115,15 @@ pub(super) fn relations(snapshot: &Snapshot, local: &Local) -> Vec<Step> {
     let absent = |extension: &Option<String>| extension.as_ref().is_none_or(|name| !local.extensions.contains(name));
     let tables: Vec<&Table> = snapshot.tables.iter().filter(|table| absent(&table.extension)).collect();
     let mut steps: Vec<Step> = tables.iter().map(|table| create_table(table, local)).collect();
-    let known: BTreeSet<Oid> = snapshot.constraints.iter().map(|constraint| constraint.oid).collect();
-    let constraints = |kinds: &'static [ConstraintKind], steps: &mut Vec<Step>, deepest_first: bool| {
-        let mut ordered: Vec<&&Table> = tables.iter().collect();
-        if deepest_first {
-            ordered.sort_by_key(|table| std::cmp::Reverse(depth(&found, table)));
-        }
-        for table in ordered {
-            for constraint in found.constraints_of(table.oid).iter().filter(|constraint| kinds.contains(&constraint.kind)) {
-                let sql = format!("alter table {} add constraint {} {}", table.name, quoted(&constraint.name), constraint.definition);
-                let name = format!("{} of {}", constraint.name, table.name);
-                let kind = match constraint.kind {
-                    ConstraintKind::Check => "check constraint",
-                    ConstraintKind::Foreign => "foreign key",
-                    _ => "constraint",
-                };
-                let inherited = constraint.parent.is_some_and(|oid| known.contains(&oid));
-                // A partition's foreign key comes with its parent's; its keys must be there before the parent's look for them.
-                if !(inherited && constraint.kind == ConstraintKind::Foreign) {
-                    steps.push(step(kind, name, sql, [table.oid]));
-                }
-            }
-        }
-    };
-    constraints(&[ConstraintKind::Check], &mut steps, false);
+    steps.extend(tables.iter().flat_map(|table| defaults(table)));
+    steps.extend(constraints(&found, &tables, ConstraintKind::Check));
     steps.extend(tables.iter().filter_map(|table| attach(&found, table)));
-    constraints(&[ConstraintKind::Primary, ConstraintKind::Unique, ConstraintKind::Exclusion], &mut steps, true);
-    let mut indexes: Vec<&Index> = snapshot.indexes.iter().filter(|index| index.constraint.is_none() && absent(&index.extension)).collect();
-    indexes.sort_by_key(|index| std::cmp::Reverse(found.table(index.table).map_or(0, |table| depth(&found, table))));
-    for index in indexes {
-        let partitioned = found.table(index.table).is_some_and(|table| table.kind == TableKind::Partitioned);
-        // Without ONLY, it takes the partitions' equal indexes, which are there already, for its own.
-        let sql = if partitioned { index.definition.replacen(" ON ONLY ", " ON ", 1) } else { index.definition.clone() };
-        steps.push(step("index", index.name.to_string(), sql, [index.table]));
-    }
-    constraints(&[ConstraintKind::Foreign], &mut steps, false);
+    let mut indexes: Vec<&Index> = snapshot.indexes.iter().filter(|index| absent(&index.extension)).collect();
+    // Partitions' indexes are there before their parents look for them. Among a table's own the order is that of their oids:
+    // where two indexes cost the same, the planner's choice follows it.
+    indexes.sort_by_key(|index| (std::cmp::Reverse(found.table(index.table).map_or(0, |table| depth(&found, table))), index.oid));
+    steps.extend(indexes.into_iter().filter_map(|index| create_index(&found, index)));
+    steps.extend(constraints(&found, &tables, ConstraintKind::Foreign));
     for view in snapshot.views.iter().filter(|view| absent(&view.extension)) {
         let columns: Vec<String> = view.columns.iter().map(|column| quoted(column)).collect();
         let options = if view.options.is_empty() { String::new() } else { format!(" with ({})", view.options.join(", ")) };
@@ -165,6 +139,58 @@ pub(super) fn relations(snapshot: &Snapshot, local: &Local) -> Vec<Step> {
     }
     steps.extend(snapshot.policies.iter().filter_map(|policy| create_policy(policy, found.table(policy.table)?)));
     steps
+}
+
+/// Returns the statements for the check constraints or foreign keys of tables.
+fn constraints(found: &Relations<'_>, tables: &[&Table], kind: ConstraintKind) -> Vec<Step> {
+    let known: BTreeSet<Oid> = found.snapshot.constraints.iter().map(|constraint| constraint.oid).collect();
+    let of_kind = |table: &Table| found.constraints_of(table.oid).iter().copied().filter(|constraint| constraint.kind == kind);
+    // A partition's foreign key comes with its parent's.
+    let inherited =
+        |constraint: &Constraint| kind == ConstraintKind::Foreign && constraint.parent.is_some_and(|oid| known.contains(&oid));
+    let add = |table: &&Table| {
+        let wanted = of_kind(table).filter(|constraint| !inherited(constraint));
+        wanted.map(|constraint| add_constraint(table, constraint)).collect::<Vec<_>>()
+    };
+    tables.iter().flat_map(add).collect()
+}
+
+fn add_constraint(table: &Table, constraint: &Constraint) -> Step {
+    let sql = format!("alter table {} add constraint {} {}", table.name, quoted(&constraint.name), constraint.definition);
+    let kind = match constraint.kind {
+        ConstraintKind::Check => "check constraint",
+        ConstraintKind::Foreign => "foreign key",
+        _ => "constraint",
+    };
+    step(kind, format!("{} of {}", constraint.name, table.name), sql, [table.oid])
+}
+
+/// Returns the statement for an index, or for the key it stands behind; `None` when its table is not in the snapshot.
+fn create_index(found: &Relations<'_>, index: &Index) -> Option<Step> {
+    let table = found.table(index.table)?;
+    let key = index.constraint.as_ref().and_then(|name| found.constraints_of(table.oid).iter().find(|constraint| constraint.name == *name));
+    if let Some(key) = key {
+        return Some(add_constraint(table, key));
+    }
+    // Without ONLY, it takes the partitions' equal indexes, which are there already, for its own.
+    let partitioned = table.kind == TableKind::Partitioned;
+    let sql = if partitioned { index.definition.replacen(" ON ONLY ", " ON ", 1) } else { index.definition.clone() };
+    Some(step("index", index.name.to_string(), sql, [index.table]))
+}
+
+/// Returns the statements for a table's column defaults: an `INSERT` pays for those it leaves out.
+fn defaults(table: &Table) -> Vec<Step> {
+    let of = |column: &Column| {
+        let action = match &column.default {
+            // A partition must not have an identity of its own.
+            None if column.identity && table.parent.is_none() => "add generated by default as identity".to_owned(),
+            Some(expression) if !column.generated => format!("set default {expression}"),
+            _ => return None,
+        };
+        let sql = format!("alter table {} alter column {} {action}", table.name, quoted(&column.name));
+        Some(step("default", format!("{}.{}", table.name, quoted(&column.name)), sql, [table.oid]))
+    };
+    table.columns.iter().filter_map(of).collect()
 }
 
 fn create_table(table: &Table, local: &Local) -> Step {

@@ -65,7 +65,7 @@ fn a_workload_that_cannot_be_read_is_refused_with_its_place() {
 }
 
 #[test]
-fn where_no_server_is_installed_the_estimate_answers_and_says_so() {
+fn a_named_folder_without_a_server_is_refused_and_the_estimate_needs_none() {
     let shop = shared();
     shop.run(&["snapshot", "-o", "for-models.json"]).success();
     let empty = tempfile::tempdir().unwrap();
