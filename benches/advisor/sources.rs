@@ -26,6 +26,7 @@ pub(crate) const TPCH: &str = "tpch";
 pub(crate) struct Sources {
     pub(crate) runtime: Runtime,
     cluster: Cluster,
+    has_tpch: bool,
 }
 
 impl Sources {
@@ -33,7 +34,7 @@ impl Sources {
     pub(crate) fn start(options: &Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let wanted = cluster::Options::new(options.binaries.clone()).with("shared_buffers", "1GB").with("max_wal_size", "4GB");
-        let sources = Self { runtime, cluster: Cluster::start(&wanted)? };
+        let sources = Self { runtime, cluster: Cluster::start(&wanted)?, has_tpch: options.scale > 0.0 };
         sources.make(STAGING, |client| {
             sources.runtime.block_on(async {
                 for (_, migration) in staging::MIGRATIONS {
@@ -52,7 +53,9 @@ impl Sources {
             }
             Ok(sources.runtime.block_on(client.batch_execute("vacuum analyze"))?)
         })?;
-        sources.make(TPCH, |client| sources.load_tpch(options, client))?;
+        if options.scale > 0.0 {
+            sources.make(TPCH, |client| sources.load_tpch(options, client))?;
+        }
         Ok(sources)
     }
 
@@ -94,11 +97,11 @@ impl Sources {
 
     /// Returns the workloads: name, database, statements.
     pub(crate) fn workloads(&self) -> Result<Vec<(&'static str, &'static str, Vec<Statement>)>> {
-        Ok(vec![
-            ("staging", STAGING, workload::staging()?),
-            ("pgbench", PGBENCH, workload::pgbench()?),
-            ("TPC-H", TPCH, workload::tpch(true)?),
-        ])
+        let mut workloads = vec![("staging", STAGING, workload::staging()?), ("pgbench", PGBENCH, workload::pgbench()?)];
+        if self.has_tpch {
+            workloads.push(("TPC-H", TPCH, workload::tpch(true)?));
+        }
+        Ok(workloads)
     }
 
     /// Explains a statement on the server itself, with some indexes hidden from its planner.
