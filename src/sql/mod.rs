@@ -1,8 +1,8 @@
 //! From recorded text to a syntax tree: what is no workload, what wraps a query, what `pg_stat_statements` spoiled.
 
+mod depth;
 pub(crate) mod pieces;
 pub(crate) mod split;
-mod depth;
 
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
