@@ -30,7 +30,8 @@ fn statements(table: u32) -> String {
 
 /// Copies the largest table's statistics under a hundred names.
 fn copied(mut snapshot: Snapshot) -> Result<Snapshot> {
-    let largest = snapshot.tables.iter().find(|table| table.name.name == "prospects").ok_or("the staging database has no prospects")?.clone();
+    let largest =
+        snapshot.tables.iter().find(|table| table.name.name == "prospects").ok_or("the staging database has no prospects")?.clone();
     let key = snapshot
         .indexes
         .iter()
@@ -76,6 +77,12 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     println!("\n## {} statements over {TABLES} tables\n", snapshot.statements.len());
     println!("| statements used | indexes | plans asked | twin ready after | seconds in all |");
     println!("|---:|---:|---:|---:|---:|");
-    println!("| {} | {} | {} | {started:.1} s | {:.1} |", advice.coverage.usable, created(&advice).count(), twin.asked(), start.elapsed().as_secs_f64());
+    println!(
+        "| {} | {} | {} | {started:.1} s | {:.1} |",
+        advice.coverage.usable,
+        created(&advice).count(),
+        twin.asked(),
+        start.elapsed().as_secs_f64()
+    );
     Ok(())
 }
