@@ -57,7 +57,7 @@ fn tests(snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> BTreeSet<Stri
         let values = sets.iter().filter_map(|set| set.literals.get((*number as usize).checked_sub(1)?));
         tests.extend(values.filter_map(|value| match comparison {
             Comparison::Above | Comparison::Below => test(column, value),
-            Comparison::Age => test(column, &format!("pg_catalog.now() - ({value})::interval")),
+            Comparison::Age => test(column, &format!("{}::timestamptz - ({value})::interval", literal(&snapshot.taken_at.to_string()))),
             _ => None,
         }));
     }

@@ -6,6 +6,7 @@
 
 mod build;
 mod candidates;
+mod clock;
 mod combinations;
 mod ends;
 mod error;

@@ -95,6 +95,13 @@ impl CostModel for Twin {
         self.plan_all(&[ask]).pop().unwrap_or_else(|| Err(NotPlannable { reason: "no answer".to_owned() }))
     }
 
+    fn plan_of_unread(&mut self, query: &Query) -> Option<serde_json::Value> {
+        let (query, worker) = (query.clone(), self.workers.first()?);
+        let job = worker.send(move |runtime, session| runtime.block_on(session.plan_of_unread(&query)));
+        let json = worker::answer(&job).ok()?.ok()?;
+        serde_json::from_str(&json).ok()
+    }
+
     fn size(&mut self, candidate: &Candidate) -> Bytes {
         let built = self.numbers.get(candidate).and_then(|number| self.built.get(number));
         match built {

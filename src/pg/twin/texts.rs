@@ -63,7 +63,7 @@ pub(super) async fn of_query(client: &Client, snapshot: &Snapshot, query: &Query
 }
 
 /// Lets the server prepare the text, repairing it for as long as that helps.
-async fn prepared(client: &Client, mut text: String) -> Result<(String, Statement), String> {
+pub(super) async fn prepared(client: &Client, mut text: String) -> Result<(String, Statement), String> {
     let mut first = None;
     for _ in 0..=REPAIRS_MAX {
         let error = match client.prepare(&text).await {
