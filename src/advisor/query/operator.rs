@@ -1,6 +1,6 @@
 //! What operators ask: which of them a B-tree, and which an inverted index, knows.
 
-use sqlparser::ast::{BinaryOperator, DataType, Expr};
+use sqlparser::ast::{BinaryOperator, Expr};
 
 use super::Class;
 use super::condition::bare;
@@ -30,7 +30,10 @@ pub(super) fn keeps_the_type(expr: &Expr) -> bool {
         }
         Expr::Trim { .. } | Expr::Collate { .. } => true,
         // A moment can be written where its day is asked for.
-        Expr::Cast { data_type: DataType::Date | DataType::Timestamp(..), .. } => true,
+        Expr::Cast { data_type, .. } => {
+            let name = data_type.to_string().to_lowercase();
+            name == "date" || name.starts_with("timestamp")
+        }
         _ => false,
     }
 }

@@ -138,7 +138,7 @@ const MORE: &[Miss] = &[
     miss("still open", "select id, owner from tickets where closed_at is null order by opened_at limit $1", &["WHERE closed_at IS NULL"]),
     Miss {
         captured: &[&["", "label 7"], &["", "label 210"]],
-        ..miss("default for null", "select id, owner from tickets where coalesce(label, $1) = $2", &["tickets ((COALESCE(label, ''"])
+        ..miss("default for null", "select id, owner from tickets where coalesce(label, $1) = $2", &["tickets ((coalesce(label, ''"])
     },
     miss("day", "select count(*) from tickets where opened_at::date = $1", &["tickets (("]),
     miss("nearest", "select id from places order by spot <-> $1 limit $2", &["places USING gist (spot)"]),
