@@ -2,6 +2,7 @@
 //! it at the price that was promised.
 
 #![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test that fails shows what was proposed for every statement")]
 
 mod inputs;
 mod misses;
