@@ -14,6 +14,7 @@ mod operator;
 mod text;
 
 use super::values::placeholders;
+use crate::sql::wrapped;
 use text::Text;
 
 /// What the server said to `PREPARE`.
@@ -25,6 +26,12 @@ pub struct Complaint {
     pub position: Option<usize>,
     /// The message in English; type names are read from it, and which of its code's several meanings it has.
     pub message: String,
+}
+
+/// Returns the query that `DECLARE`, `PREPARE`, `EXPLAIN`, `COPY` or `CREATE TABLE … AS` wraps, which alone can be prepared or
+/// explained everywhere; any other text as it is.
+pub fn query_of(text: &str) -> &str {
+    wrapped::query_of(text)
 }
 
 /// Returns the text with the cause of the complaint removed; `None` when it is not one that normalisation explains, or when

@@ -6,10 +6,9 @@ use tokio_postgres::{Client, Statement};
 use super::ends;
 use super::error::said;
 use crate::advisor::query::Query;
-use crate::advisor::repair::{Complaint, repair};
+use crate::advisor::repair::{Complaint, query_of, repair};
 use crate::advisor::values;
 use crate::catalog::{Oid, Snapshot};
-use crate::sql::wrapped::query_of;
 
 /// How often a text is repaired before it is given up: each round answers one complaint of the server's.
 const REPAIRS_MAX: usize = 8;
