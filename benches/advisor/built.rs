@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Budget};
-use pgload::migration::plan;
+use pgload::migration::ddl::{self, Build};
 use pgload::units::Bytes;
 
 use crate::budgets::{created, relative_cost, start_twin};
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
         drop(twin);
         let names: Vec<String> = created(&advice).map(|proposal| proposal.name.clone()).collect();
         for proposal in created(&advice) {
-            let statement = plan::statement(proposal).replace("CONCURRENTLY ", "");
+            let statement = ddl::create_index(&proposal.index, &proposal.name, Build::Plain);
             sources.runtime.block_on(client.batch_execute(&statement))?;
         }
         sources.runtime.block_on(client.batch_execute("vacuum analyze"))?;

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
                 plain.skipped += 1;
                 continue;
             };
-            for text in texts {
+            for (_, text) in texts {
                 let Some(own) = compare(sources, &client, &mut twin, &query.search_path, &text, &[], &mut plain)? else { continue };
                 for index in used(&snapshot, &own) {
                     compare(sources, &client, &mut twin, &query.search_path, &text, &[index], &mut hidden)?;

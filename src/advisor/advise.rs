@@ -33,7 +33,7 @@ pub fn advise_by_estimate(snapshot: &Snapshot, budget: &Budget) -> Advice {
 pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget: &Budget) -> Advice {
     let relations = Relations::new(snapshot);
     let facts = Facts::of_all(&relations);
-    let workload::Workload { queries, mut coverage } = workload::read(snapshot);
+    let workload::Workload { queries, mut coverage } = workload::read_with(snapshot, &mut |query| model.plan_of_unread(query));
     let generated = generate(&relations, &facts, &queries, budget);
     let writes = Writes::new(&relations, &facts, &queries);
     let confidence = model.confidence();

@@ -39,6 +39,14 @@ pub trait CostModel {
     /// Returns what one execution of the statement costs under the configuration, and the indexes it would use.
     fn plan(&mut self, query: &Query, configuration: &Configuration) -> Result<Plan, NotPlannable>;
 
+    /// Returns the server's own plan of a statement whose text could not be read, as `EXPLAIN (VERBOSE, FORMAT JSON)` prints it.
+    ///
+    /// Best without indexes and with parameters left as they are; `None` where there is no planner to ask, or it refuses too.
+    fn plan_of_unread(&mut self, query: &Query) -> Option<serde_json::Value> {
+        let _ = query;
+        None
+    }
+
     /// Returns the size the candidate would have.
     fn size(&mut self, candidate: &Candidate) -> Bytes;
 

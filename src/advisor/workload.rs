@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::proposal::{Coverage, Skipped};
-use super::query::{Names, Query, Reading, read as read_statement};
+use super::query::{Names, Query, Reading, from_plan, read as read_statement};
 use crate::catalog::name::quoted;
 use crate::catalog::{Oid, Relations, Snapshot, Statement};
 use crate::sql::fingerprint;
@@ -19,6 +19,11 @@ pub struct Workload {
 
 /// Reads a snapshot's statements. Utility statements and questions to system catalogs count for nothing.
 pub fn read(snapshot: &Snapshot) -> Workload {
+    read_with(snapshot, &mut |_| None)
+}
+
+/// Reads a snapshot's statements; a text that says nothing to us is read from its plan, where `plan` has one.
+pub(crate) fn read_with(snapshot: &Snapshot, plan: &mut dyn FnMut(&Query) -> Option<serde_json::Value>) -> Workload {
     let relations = Relations::new(snapshot);
     let names = Names::new(&relations);
     // Statements from a file were never timed: each counts as often as it is said to run.
@@ -38,7 +43,12 @@ pub fn read(snapshot: &Snapshot) -> Workload {
                 "the text is hidden from this role, or the server lost its file of texts; {} shows it where it is hidden",
                 grant(&snapshot.server.user)
             )),
-            Some(text) => read_statement(&names, text, &statement.search_path, &statement.user, &statement.parameters),
+            Some(text) => match read_statement(&names, text, &statement.search_path, &statement.user, &statement.parameters) {
+                Reading::Skipped(reason) => plan(&query(statement))
+                    .and_then(|plan| from_plan(&names, text, &plan, &statement.parameters))
+                    .unwrap_or(Reading::Skipped(reason)),
+                reading => reading,
+            },
         };
         match reading {
             Reading::NotWorkload => continue,

@@ -46,7 +46,7 @@ pub(super) async fn advise(snapshot: &Arc<Snapshot>, budget: &Budget, how: &How)
     if how.model == Some(ModelChoice::Estimate) {
         return by_estimate(snapshot, budget, None).await;
     }
-    let binaries = match Binaries::find(how.pg_bin.as_deref(), &connection::search_path()) {
+    let binaries = match Binaries::nearest(how.pg_bin.as_deref(), &connection::search_path(), snapshot.server.major()) {
         Ok(binaries) => binaries,
         // A folder that was named and holds no server is a mistake to mend, not a reason to answer with less.
         Err(error) if how.model == Some(ModelChoice::Twin) || how.pg_bin.is_some() => return Err(error.into()),

@@ -36,19 +36,47 @@ impl Binaries {
     /// # Errors
     /// [`NotFound`] when none holds both `initdb` and `postgres`; an explicit folder is never replaced by another.
     pub fn find(explicit: Option<&Path>, search_path: &[PathBuf]) -> Result<Self, NotFound> {
-        if let Some(folder) = explicit {
-            return Self::at(folder).ok_or_else(|| NotFound { looked: folder.display().to_string() });
+        match explicit {
+            Some(folder) => Self::explicit(folder),
+            None => Self::installed(search_path).next().ok_or_else(not_found),
         }
-        let configured = || {
+    }
+
+    /// Finds the server whose major version is nearest to `major`, the newer one of two as near: the folder given explicitly,
+    /// else among all that are installed.
+    ///
+    /// # Errors
+    /// [`NotFound`] as [`Binaries::find`].
+    pub fn nearest(explicit: Option<&Path>, search_path: &[PathBuf], major: u32) -> Result<Self, NotFound> {
+        if let Some(folder) = explicit {
+            return Self::explicit(folder);
+        }
+        let installed: Vec<Self> = Self::installed(search_path).collect();
+        // One that does not say its version is better than none.
+        let distance = |binaries: &Self| binaries.major().map_or((u32::MAX, 0), |own| (own.abs_diff(major), u32::MAX - own));
+        installed.into_iter().min_by_key(distance).ok_or_else(not_found)
+    }
+
+    /// Returns the server's major version; `None` when `postgres --version` does not say.
+    pub fn major(&self) -> Option<u32> {
+        let output = Command::new(self.program("postgres")).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.split_whitespace().nth(2)?;
+        version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    fn explicit(folder: &Path) -> Result<Self, NotFound> {
+        Self::at(folder).ok_or_else(|| NotFound { looked: folder.display().to_string() })
+    }
+
+    /// Lists what is installed, the search path first, then what `pg_config` names, then the usual folders; looks no further than it is asked.
+    fn installed(search_path: &[PathBuf]) -> impl Iterator<Item = Self> {
+        let configured = std::iter::once_with(|| {
             let output = Command::new("pg_config").arg("--bindir").output().ok()?;
-            Self::at(Path::new(String::from_utf8(output.stdout).ok()?.trim()))
-        };
-        search_path
-            .iter()
-            .find_map(|folder| Self::at(folder))
-            .or_else(configured)
-            .or_else(|| usual_folders().iter().find_map(|folder| Self::at(folder)))
-            .ok_or_else(|| NotFound { looked: format!("the search path, pg_config --bindir and {}", USUAL.join(", ")) })
+            Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
+        });
+        let usual = std::iter::once_with(usual_folders).flatten();
+        search_path.iter().cloned().chain(configured.flatten()).chain(usual).filter_map(|folder| Self::at(&folder))
     }
 
     /// Accepts a folder that holds both programs, following links to where they really are: `initdb` looks for its own
@@ -63,6 +91,10 @@ impl Binaries {
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+fn not_found() -> NotFound {
+    NotFound { looked: format!("the search path, pg_config --bindir and {}", USUAL.join(", ")) }
 }
 
 /// Expands [`USUAL`], the highest version first.
@@ -100,6 +132,8 @@ fn split_at_star(pattern: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -107,6 +141,41 @@ mod tests {
         let empty = tempfile::tempdir().expect("a temporary folder");
         let error = Binaries::find(Some(empty.path()), &[]).expect_err("no server there");
         assert!(error.looked.contains(&empty.path().display().to_string()));
+    }
+
+    /// Makes folders that look like servers of these versions.
+    fn servers(versions: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let folders = versions.iter().enumerate().map(|(at, version)| {
+            let folder = home.path().join(at.to_string());
+            std::fs::create_dir(&folder).expect("a folder");
+            let program = format!("#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Debian)'\n");
+            for name in ["initdb", "postgres"] {
+                let path = folder.join(name);
+                std::fs::write(&path, &program).expect("a program");
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("one that runs");
+            }
+            folder
+        });
+        let folders = folders.collect();
+        (home, folders)
+    }
+
+    #[test]
+    fn the_nearest_version_wins_and_the_newer_of_two_as_near() {
+        // Far from any version that may be installed here.
+        let (_home, folders) = servers(&["9190.3", "9194beta1", "9197.0", "9199.12"]);
+        let nearest = |major| Binaries::nearest(None, &folders, major).expect("a server").major();
+        assert_eq!([9194, 9195, 9198, 9250, 9192].map(nearest), [9194, 9194, 9199, 9199, 9194].map(Some));
+        assert_eq!(Binaries::find(None, &folders).expect("a server").major(), Some(9190), "the first on the search path");
+    }
+
+    #[test]
+    fn an_explicit_folder_is_not_replaced_by_a_nearer_version() {
+        let (_home, folders) = servers(&["9190.3", "9199.12"]);
+        let found = Binaries::nearest(Some(&folders[0]), &folders, 9199).expect("a server");
+        assert_eq!(found.major(), Some(9190));
+        assert!(Binaries::nearest(Some(Path::new("/nowhere")), &folders, 9199).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod depth;
 pub(crate) mod pieces;
 pub(crate) mod split;
+pub(crate) mod wrapped;
 
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
@@ -92,6 +93,21 @@ pub(crate) fn fingerprint(text: &str) -> String {
     print.join(" ")
 }
 
+/// Returns a text's tokens without white space and comments; `None` when it has none of SQL's.
+pub(crate) fn tokens_of(text: &str) -> Option<Vec<Token>> {
+    tokens(text).ok()
+}
+
+/// Parses tokens that are one expression; `None` when they are more or less than that.
+pub(crate) fn expression(tokens: Vec<Token>) -> Option<ast::Expr> {
+    if depth::depth(&tokens) > DEPTH_MAX {
+        return None;
+    }
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens(tokens);
+    let expr = parser.parse_expr().ok()?;
+    (parser.peek_token().token == Token::EOF).then_some(expr)
+}
+
 fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize().map_err(|error| format!("not understood: {error}"))?;
     let mut kept: Vec<Token> = Vec::with_capacity(tokens.len());
@@ -155,7 +171,7 @@ fn at_top_level(tokens: &[Token], wanted: impl Fn(&Token) -> bool) -> Option<usi
 }
 
 /// Returns the parenthesis that closes the one at `open`.
-fn closing(tokens: &[Token], open: usize) -> Option<usize> {
+pub(crate) fn closing(tokens: &[Token], open: usize) -> Option<usize> {
     let mut depth = 0i32;
     (open..tokens.len()).find(|&at| {
         match tokens[at] {

@@ -1,11 +1,13 @@
 //! The integration tests.
 
+mod advice;
 mod architecture;
 mod cli;
 mod cluster;
 mod connect;
 mod migrate;
 mod objects;
+mod plans;
 mod redact;
 mod repair;
 mod replay;
@@ -13,4 +15,5 @@ mod rules;
 mod server;
 mod sizes;
 mod snapshot;
+mod speed;
 mod twin;

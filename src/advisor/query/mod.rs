@@ -18,6 +18,7 @@ mod names;
 mod operator;
 mod parameter;
 mod pattern;
+mod plan;
 mod read;
 mod restriction;
 mod scope;
@@ -35,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{KeyTarget, Oid};
 
 pub(crate) use names::Names;
+pub(crate) use plan::from_plan;
 pub(crate) use read::{Reading, read};
 
 /// A statement of the workload, its weight, and its accesses to tables.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
 
-use crate::catalog::{Oid, Relations, Table, View};
+use crate::catalog::{Oid, QualifiedName, Relations, Table, View};
 use crate::sql::{Parsed, parse};
 
 /// A snapshot's tables, views and functions by name.
@@ -87,6 +87,11 @@ impl<'a> Names<'a> {
     /// Returns the table of an oid.
     pub(super) fn table(&self, oid: Oid) -> Option<&'a Table> {
         self.by_oid.get(&oid).copied()
+    }
+
+    /// Returns the table of that schema and name.
+    pub(super) fn table_called(&self, name: &QualifiedName) -> Option<&'a Table> {
+        self.tables.get(&(name.schema.as_str(), name.name.as_str())).copied()
     }
 
     /// Returns the query behind a view; `None` when its text cannot be read.

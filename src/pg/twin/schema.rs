@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::name::{literal, quoted};
-use crate::catalog::{Column, Constraint, ConstraintKind, Index, Oid, Policy, Relations, Snapshot, Table, TableKind, UserType, UserTypeKind};
+use crate::catalog::{
+    Column, Constraint, ConstraintKind, Index, Oid, Policy, Relations, Snapshot, Table, TableKind, UserType, UserTypeKind,
+};
 
 /// The role that statements on tables with row security are planned as: policies do not bind the superuser.
 pub(super) const APPLICATION: &str = "pgload_app";
@@ -146,8 +148,7 @@ fn constraints(found: &Relations<'_>, tables: &[&Table], kind: ConstraintKind) -
     let known: BTreeSet<Oid> = found.snapshot.constraints.iter().map(|constraint| constraint.oid).collect();
     let of_kind = |table: &Table| found.constraints_of(table.oid).iter().copied().filter(|constraint| constraint.kind == kind);
     // A partition's foreign key comes with its parent's.
-    let inherited =
-        |constraint: &Constraint| kind == ConstraintKind::Foreign && constraint.parent.is_some_and(|oid| known.contains(&oid));
+    let inherited = |constraint: &Constraint| kind == ConstraintKind::Foreign && constraint.parent.is_some_and(|oid| known.contains(&oid));
     let add = |table: &&Table| {
         let wanted = of_kind(table).filter(|constraint| !inherited(constraint));
         wanted.map(|constraint| add_constraint(table, constraint)).collect::<Vec<_>>()

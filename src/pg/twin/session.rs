@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::build::{self, RelationsHere};
+use super::clock;
 use super::error::{TwinError, said, while_doing};
 use super::explain::{self, Explained};
 use super::files::{self, Wanted};
@@ -215,10 +216,11 @@ impl Session {
         }
         let role = role.as_deref().map_or_else(|| "none".to_owned(), quoted);
         let path = if search_path.trim().is_empty() { "pg_catalog" } else { search_path };
+        let clock = clock::SCHEMA;
         // The recorded path is a list as SET takes it; one that is none leaves the default.
-        let sql = format!("set role {role}; set search_path = {path}");
+        let sql = format!("set role {role}; set search_path = {clock}, pg_catalog, {path}");
         if self.client().await?.batch_execute(&sql).await.is_err() {
-            let sql = format!("set role {role}; set search_path = public");
+            let sql = format!("set role {role}; set search_path = {clock}, pg_catalog, public");
             self.client().await?.batch_execute(&sql).await.map_err(while_doing("set the search path"))?;
         }
         self.context = context;
@@ -308,6 +310,36 @@ impl Session {
         texts::of_query(self.client().await.map_err(|error| error.to_string())?, &snapshot, query, role).await
     }
 
+    /// Plans a statement for its conditions' sake: without indexes where the server can do without, for all values, all partitions there.
+    pub(super) async fn plan_of_unread(&mut self, query: &Query) -> Result<String, String> {
+        let bare = Visible { hidden: self.existing.keys().copied().collect(), created: Vec::new() };
+        let mut last = String::new();
+        // `ON CONFLICT` needs its unique index.
+        for visible in [bare, Visible::default()] {
+            self.show(&visible).await.map_err(|error| error.to_string())?;
+            self.within(&query.search_path, &None).await.map_err(|error| error.to_string())?;
+            let client = self.client().await.map_err(|error| error.to_string())?;
+            let text = query.text.trim().trim_end_matches(';').to_owned();
+            let (text, statement) = texts::prepared(client, text).await?;
+            let parameters = statement.params().len();
+            // Not by way of PREPARE where nothing is open: it takes fewer kinds of statement than EXPLAIN.
+            let explain = if parameters == 0 {
+                format!("explain (format json, verbose) {text}")
+            } else {
+                executed(&super::texts::Generic { sql: text, parameters })
+            };
+            let answer = client.simple_query(&format!("set enable_partition_pruning = off; {explain}")).await;
+            let reset = client.batch_execute("reset enable_partition_pruning").await;
+            match answer.and_then(|answer| reset.map(|()| answer)) {
+                Ok(messages) => {
+                    return first_value(&messages).map(str::to_owned).ok_or_else(|| "the server gave no plan for it".to_owned());
+                }
+                Err(error) => last = said(&error),
+            }
+        }
+        Err(last)
+    }
+
     /// Explains one text under these indexes.
     pub(super) async fn explain(&mut self, sql: &str, search_path: &str, visible: &Visible) -> Result<Explained, String> {
         self.show(visible).await.map_err(|error| error.to_string())?;
@@ -324,20 +356,27 @@ pub(super) async fn explained(client: &Client, sql: &str) -> Result<Explained, S
 
 /// Asks for the plan of a prepared statement whatever its values.
 async fn generically(client: &Client, generic: &super::texts::Generic) -> Result<Explained, String> {
+    read(client.simple_query(&executed(generic)).await)
+}
+
+/// Returns what explains a prepared statement whatever its values.
+fn executed(generic: &super::texts::Generic) -> String {
     let nulls = vec!["null"; generic.parameters].join(", ");
     let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
-    let sql = format!(
+    format!(
         "deallocate all; prepare pgload_statement as {}; explain (format json, verbose) execute pgload_statement{arguments}",
         generic.sql
-    );
-    read(client.simple_query(&sql).await)
+    )
 }
 
 fn read(answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>) -> Result<Explained, String> {
     let messages = answer.map_err(|error| said(&error))?;
-    let text = messages.iter().find_map(|message| match message {
+    first_value(&messages).and_then(explain::read).ok_or_else(|| "the server gave no plan for it".to_owned())
+}
+
+fn first_value(messages: &[SimpleQueryMessage]) -> Option<&str> {
+    messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
-    });
-    text.and_then(explain::read).ok_or_else(|| "the server gave no plan for it".to_owned())
+    })
 }

@@ -1,7 +1,6 @@
 //! From nothing to a twin: a server, a built database, and a copy of it for each worker.
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +9,9 @@ use tokio_postgres::Client;
 use super::error::while_doing;
 use super::session::Session;
 use super::worker::{self, Worker};
-use super::{Options, Twin, TwinError, Unmodelled, build, extended, settings, statistics};
+use super::{Options, Twin, TwinError, Unmodelled, build, clock, extended, settings, statistics};
 use crate::catalog::name::literal;
 use crate::catalog::{Oid, Snapshot};
-use crate::pg::binaries::Binaries;
 use crate::pg::cluster::{self, Cluster};
 use crate::pg::connect;
 
@@ -29,7 +27,7 @@ struct Built {
 
 pub(super) fn start(snapshot: &Snapshot, options: &Options) -> Result<Twin, TwinError> {
     let begun = Instant::now();
-    let local_major = major(&options.binaries);
+    let local_major = options.binaries.major().unwrap_or(0);
     let cluster = Cluster::start(&server(options, local_major))?;
     let snapshot = Arc::new(snapshot.clone());
     let workers = options.workers.max(1);
@@ -64,14 +62,6 @@ pub(super) fn start(snapshot: &Snapshot, options: &Options) -> Result<Twin, Twin
         refused: BTreeMap::new(),
         texts: HashMap::new(),
     })
-}
-
-/// Returns the major version of the local programs; 0 when they do not say.
-fn major(binaries: &Binaries) -> u32 {
-    let output = Command::new(binaries.program("postgres")).arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let version = text.split_whitespace().nth(2).unwrap_or_default();
-    version.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
 fn server(options: &Options, local_major: u32) -> cluster::Options {
@@ -113,6 +103,7 @@ async fn build_base(cluster: &Cluster, snapshot: &Snapshot, local_major: u32, wo
     caveats.extend(create_database(&admin, snapshot, local_major).await?);
     let client = connect(&cluster.source(BASE)).await?;
     let mut unmodelled = build::schema(&client, snapshot, local_major).await?;
+    clock::stop(&client, snapshot.taken_at).await?;
     let here = build::relations(&client).await?;
     let attributes = statistics::attributes(&client).await?;
     let lacking: Vec<String> = unmodelled.iter().filter(|lack| lack.kind == "type").map(|lack| lack.name.clone()).collect();
