@@ -37,6 +37,8 @@ pub(crate) struct Writes<'a, 'f> {
     /// Columns whose updates are not HOT as it is, since an existing index depends on them.
     indexed: HashMap<Oid, BTreeSet<String>>,
     updates: HashMap<Oid, Updates>,
+    /// What the statements of a file write, by table, where they come from one: a weight cannot be held against counters.
+    given: Option<HashMap<Oid, TableUsage>>,
     /// Table counters times this cover the period of the statements.
     scale: f64,
     page: f64,
@@ -97,6 +99,7 @@ impl<'a, 'f> Writes<'a, 'f> {
                 known.statements.push((write.sets.clone(), rows));
             }
         }
+        let given = from_file.then(|| given(snapshot, queries));
         let mut counts: HashMap<Oid, u64> = HashMap::new();
         let mut indexed: HashMap<Oid, BTreeSet<String>> = HashMap::new();
         let major = snapshot.server.major();
@@ -114,6 +117,7 @@ impl<'a, 'f> Writes<'a, 'f> {
             indexes: counts,
             indexed,
             updates,
+            given,
             scale: scale(snapshot),
             page: number("seq_page_cost", 1.0),
             operator: number("cpu_operator_cost", 0.0025),
@@ -124,7 +128,8 @@ impl<'a, 'f> Writes<'a, 'f> {
     /// Returns what the index costs over the period the statements were recorded in. Deletes cost nothing: entries go with VACUUM.
     pub(crate) fn burden(&self, candidate: &Candidate) -> Burden {
         let Some(facts) = self.facts.get(&candidate.table) else { return Burden::default() };
-        let usage = &facts.table.usage;
+        let given = self.given.as_ref().map(|given| given.get(&candidate.table).cloned().unwrap_or_default());
+        let usage = given.as_ref().unwrap_or(&facts.table.usage);
         let share = size::share(facts, candidate);
         // A partial index gets an entry only for rows of its predicate.
         let scaled = |rows: u64| (rows as f64 * self.scale * share).round() as u64;
@@ -167,6 +172,16 @@ impl<'a, 'f> Writes<'a, 'f> {
                 ));
             }
         }
+        let counted = &facts.table.usage;
+        let unsaid = given.as_ref().is_some_and(|given| given.rows_inserted == 0 && given.rows_updated == 0);
+        if unsaid && counted.rows_inserted.saturating_add(counted.rows_updated) > 0 {
+            burden.risks.push(format!(
+                "The given workload does not write to {}, whose counters have {} inserts and {} updates: what those would pay is not counted.",
+                burden.table,
+                grouped(counted.rows_inserted),
+                grouped(counted.rows_updated),
+            ));
+        }
         if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
             burden.risks.push(format!(
                 "Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.",
@@ -195,6 +210,29 @@ impl<'a, 'f> Writes<'a, 'f> {
     fn entry(&self, rows: f64) -> f64 {
         (rows.max(2.0).log2().ceil() + 100.0) * self.operator + 0.1 * self.page
     }
+}
+
+/// Returns the rows that a file's statements insert and update, one a call where nothing else is known, by table.
+fn given(snapshot: &Snapshot, queries: &[Query]) -> HashMap<Oid, TableUsage> {
+    let mut given: HashMap<Oid, TableUsage> = HashMap::new();
+    for query in queries {
+        let rows = if query.rows == 0 { query.calls } else { query.rows };
+        let deletes = query.text.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("delete"));
+        for write in &query.writes {
+            let sum = given.entry(write.table).or_default();
+            match (write.sets.is_empty(), deletes) {
+                (true, true) => {}
+                (true, false) => sum.rows_inserted = sum.rows_inserted.saturating_add(rows),
+                (false, _) => sum.rows_updated = sum.rows_updated.saturating_add(rows),
+            }
+        }
+    }
+    for (oid, sum) in &mut given {
+        let counted = snapshot.tables.iter().find(|table| table.oid == *oid).map(|table| &table.usage);
+        let hot = counted.filter(|usage| usage.rows_updated > 0).map(|usage| usage.rows_hot_updated as f64 / usage.rows_updated as f64);
+        sum.rows_hot_updated = (sum.rows_updated as f64 * hot.unwrap_or(HOT_UNKNOWN)) as u64;
+    }
+    given
 }
 
 /// Returns what an entry of the access method costs against one of a B-tree.
@@ -283,6 +321,26 @@ mod tests {
             snapshot.statement_source = StatementSource::Available { evicted: 0, reset_at: Some(day(90)) };
         });
         assert_eq!(burden.cost.inserts, 50);
+    }
+
+    #[test]
+    fn a_file_is_held_against_its_own_writes() {
+        let file = |snapshot: &mut Snapshot| snapshot.statement_source = StatementSource::File { paths: vec!["w.sql".into()] };
+        let of = |text: &'static str| {
+            burden(&["user_id"], move |snapshot| {
+                file(snapshot);
+                (snapshot.statements[0].query, snapshot.statements[0].rows, snapshot.statements[0].calls) = (Some(text.into()), 0, 70);
+            })
+        };
+        let inserts = of("insert into prospects (id, user_id) values ($1, $2)");
+        assert_eq!((inserts.cost.inserts, inserts.cost.updates, inserts.risks.len()), (70, 0, 0));
+        let updates = of("update prospects set score = $1 where id = $2");
+        assert_eq!((updates.cost.inserts, updates.cost.updates), (0, 7), "nine of ten are HOT, as the counters say");
+        for silent in ["select * from users", "delete from prospects where id = $1"] {
+            let burden = of(silent);
+            assert_eq!((burden.cost.inserts, burden.cost.updates, burden.cost.cost), (0, 0, 0.0));
+            assert!(burden.risks[0].contains("500 inserts and 1 000 updates: what those would pay is not counted"), "{:?}", burden.risks);
+        }
     }
 
     #[test]
