@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Budget};
+use pgload::catalog::StatementSource;
 use pgload::migration::ddl::{self, Build};
 use pgload::units::Bytes;
 
@@ -16,6 +17,7 @@ const RUNS: usize = 3;
 pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     let (mut snapshot, client) = sources.snapshot(TPCH)?;
     snapshot.statements = statements::tpch(false)?;
+    snapshot.statement_source = StatementSource::File { paths: Vec::new() };
     let heap: u64 = snapshot.tables.iter().map(|table| table.heap_bytes).sum();
     println!("\n## TPC-H scale {}: the proposed indexes built and the statements run\n", options.scale);
     println!("| budget | relative cost | relative run time | promised size | true size | seconds without | seconds with |");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Budget, workload_file};
-use pgload::catalog::Snapshot;
+use pgload::catalog::{Snapshot, StatementSource};
 
 use crate::budgets::{created, start_twin};
 use crate::sources::{STAGING, Sources};
@@ -63,6 +63,7 @@ fn copied(mut snapshot: Snapshot) -> Result<Snapshot> {
     }
     let text: String = (0..TABLES).map(statements).collect();
     snapshot.statements = workload_file::parse(&text, "many")?;
+    snapshot.statement_source = StatementSource::File { paths: Vec::new() };
     Ok(snapshot)
 }
 

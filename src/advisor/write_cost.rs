@@ -37,8 +37,10 @@ pub(crate) struct Writes<'a, 'f> {
     /// Columns whose updates are not HOT as it is, since an existing index depends on them.
     indexed: HashMap<Oid, BTreeSet<String>>,
     updates: HashMap<Oid, Updates>,
-    /// What the statements of a file write, by table, where they come from one: a weight cannot be held against counters.
-    given: Option<HashMap<Oid, TableUsage>>,
+    /// Rows inserted by the statements of a file, by table; `None` where the tables' own counters tell.
+    ///
+    /// A file's weights and a server's counters cover no common period, so with a file only its own statements write.
+    inserted: Option<HashMap<Oid, u64>>,
     /// Table counters times this cover the period of the statements.
     scale: f64,
     page: f64,
@@ -88,8 +90,13 @@ impl<'a, 'f> Writes<'a, 'f> {
         // A statement of a file has a weight and no counters: it is taken to write one row a call.
         let from_file = matches!(snapshot.statement_source, StatementSource::File { .. });
         let mut updates: HashMap<Oid, Updates> = HashMap::new();
+        let mut inserted: HashMap<Oid, u64> = HashMap::new();
         for query in queries {
             let rows = if from_file && query.rows == 0 { query.calls } else { query.rows };
+            for write in query.writes.iter().filter(|write| write.inserts) {
+                let sum = inserted.entry(write.table).or_default();
+                *sum = sum.saturating_add(rows);
+            }
             for write in query.writes.iter().filter(|write| !write.sets.is_empty()) {
                 let known = updates.entry(write.table).or_default();
                 for column in &write.sets {
@@ -99,7 +106,6 @@ impl<'a, 'f> Writes<'a, 'f> {
                 known.statements.push((write.sets.clone(), rows));
             }
         }
-        let given = from_file.then(|| given(snapshot, queries));
         let mut counts: HashMap<Oid, u64> = HashMap::new();
         let mut indexed: HashMap<Oid, BTreeSet<String>> = HashMap::new();
         let major = snapshot.server.major();
@@ -117,7 +123,7 @@ impl<'a, 'f> Writes<'a, 'f> {
             indexes: counts,
             indexed,
             updates,
-            given,
+            inserted: from_file.then_some(inserted),
             scale: scale(snapshot),
             page: number("seq_page_cost", 1.0),
             operator: number("cpu_operator_cost", 0.0025),
@@ -128,8 +134,7 @@ impl<'a, 'f> Writes<'a, 'f> {
     /// Returns what the index costs over the period the statements were recorded in. Deletes cost nothing: entries go with VACUUM.
     pub(crate) fn burden(&self, candidate: &Candidate) -> Burden {
         let Some(facts) = self.facts.get(&candidate.table) else { return Burden::default() };
-        let given = self.given.as_ref().map(|given| given.get(&candidate.table).cloned().unwrap_or_default());
-        let usage = given.as_ref().unwrap_or(&facts.table.usage);
+        let usage = &facts.table.usage;
         let share = size::share(facts, candidate);
         // A partial index gets an entry only for rows of its predicate.
         let scaled = |rows: u64| (rows as f64 * self.scale * share).round() as u64;
@@ -142,15 +147,25 @@ impl<'a, 'f> Writes<'a, 'f> {
         let statements = || recorded.into_iter().flat_map(|updates| &updates.statements).filter(|(sets, _)| !hit(sets, &indexed));
         let free: u64 = statements().fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
         let setting: u64 = statements().filter(|(sets, _)| hit(sets, &columns)).fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
-        let hot_share = self.hot_share(usage, free);
+        // The weights of a file say nothing of how many of the counted updates could be HOT.
+        let hot_share = self.hot_share(usage, if self.inserted.is_some() { 0 } else { free });
         let hot_loss = if keeps_hot { 0 } else { (setting as f64 * hot_share).round() as u64 };
         let hot_columns = columns
             .iter()
             .filter(|column| hot_loss > 0 && !indexed.contains(column) && statements().any(|(sets, _)| hit(sets, &[**column])));
         let entries_per_row = if candidate.method == "gin" { size::keys_per_row(facts, candidate) } else { 1.0 };
         let many = |rows: u64| (rows as f64 * entries_per_row).round() as u64;
-        let inserts = many(scaled(usage.rows_inserted));
-        let updates = many(scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated)));
+        let (inserts, updates) = match &self.inserted {
+            None => (scaled(usage.rows_inserted), scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated))),
+            Some(inserted) => {
+                let all =
+                    recorded.into_iter().flat_map(|updates| &updates.statements).fold(0u64, |sum, (_, rows)| sum.saturating_add(*rows));
+                let hot = (free as f64 * hot_share).round() as u64;
+                let partly = |rows: u64| (rows as f64 * share).round() as u64;
+                (partly(inserted.get(&candidate.table).copied().unwrap_or_default()), partly(all.saturating_sub(hot)))
+            }
+        };
+        let (inserts, updates) = (many(inserts), many(updates));
         let indexes = self.indexes.get(&candidate.table).copied().unwrap_or_default() + 1;
         let hot_updates_lost = hot_loss.saturating_mul(indexes);
         let own = inserts.saturating_add(updates) as f64 * self.entry(facts.rows) * entry_factor(&candidate.method);
@@ -172,17 +187,15 @@ impl<'a, 'f> Writes<'a, 'f> {
                 ));
             }
         }
-        let counted = &facts.table.usage;
-        let unsaid = given.as_ref().is_some_and(|given| given.rows_inserted == 0 && given.rows_updated == 0);
-        if unsaid && counted.rows_inserted.saturating_add(counted.rows_updated) > 0 {
+        let unsaid = self.inserted.as_ref().is_some_and(|inserted| recorded.is_none() && !inserted.contains_key(&candidate.table));
+        if unsaid && usage.rows_inserted.saturating_add(usage.rows_updated) > 0 {
             burden.risks.push(format!(
                 "The given workload does not write to {}, whose counters have {} inserts and {} updates: what those would pay is not counted.",
                 burden.table,
-                grouped(counted.rows_inserted),
-                grouped(counted.rows_updated),
+                grouped(usage.rows_inserted),
+                grouped(usage.rows_updated),
             ));
-        }
-        if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
+        } else if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
             burden.risks.push(format!(
                 "Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.",
                 usage.rows_updated
@@ -210,29 +223,6 @@ impl<'a, 'f> Writes<'a, 'f> {
     fn entry(&self, rows: f64) -> f64 {
         (rows.max(2.0).log2().ceil() + 100.0) * self.operator + 0.1 * self.page
     }
-}
-
-/// Returns the rows that a file's statements insert and update, one a call where nothing else is known, by table.
-fn given(snapshot: &Snapshot, queries: &[Query]) -> HashMap<Oid, TableUsage> {
-    let mut given: HashMap<Oid, TableUsage> = HashMap::new();
-    for query in queries {
-        let rows = if query.rows == 0 { query.calls } else { query.rows };
-        let deletes = query.text.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("delete"));
-        for write in &query.writes {
-            let sum = given.entry(write.table).or_default();
-            match (write.sets.is_empty(), deletes) {
-                (true, true) => {}
-                (true, false) => sum.rows_inserted = sum.rows_inserted.saturating_add(rows),
-                (false, _) => sum.rows_updated = sum.rows_updated.saturating_add(rows),
-            }
-        }
-    }
-    for (oid, sum) in &mut given {
-        let counted = snapshot.tables.iter().find(|table| table.oid == *oid).map(|table| &table.usage);
-        let hot = counted.filter(|usage| usage.rows_updated > 0).map(|usage| usage.rows_hot_updated as f64 / usage.rows_updated as f64);
-        sum.rows_hot_updated = (sum.rows_updated as f64 * hot.unwrap_or(HOT_UNKNOWN)) as u64;
-    }
-    given
 }
 
 /// Returns what an entry of the access method costs against one of a B-tree.
@@ -313,6 +303,35 @@ mod tests {
     }
 
     #[test]
+    fn with_a_file_only_its_own_statements_write() {
+        let from_file = |snapshot: &mut Snapshot| {
+            snapshot.statement_source = StatementSource::File { paths: vec!["shop.sql".into()] };
+            let insert = sample::statement(7, "insert into prospects (user_id, status) values ($1, $2)", 20, 0, 0.0);
+            snapshot.statements = vec![insert];
+            snapshot.tables[1].usage.rows_inserted = 1_000_000;
+        };
+        let burden = burden(&["score"], from_file);
+        assert_eq!((burden.cost.inserts, burden.cost.updates), (20, 0));
+    }
+
+    #[test]
+    fn a_file_without_writes_is_told_what_the_counters_saw() {
+        let of = |text: &'static str| {
+            burden(&["user_id"], move |snapshot| {
+                snapshot.statement_source = StatementSource::File { paths: vec!["shop.sql".into()] };
+                (snapshot.statements[0].query, snapshot.statements[0].rows, snapshot.statements[0].calls) = (Some(text.into()), 0, 70);
+            })
+        };
+        let updates = of("update prospects set score = $1 where id = $2");
+        assert_eq!((updates.cost.inserts, updates.cost.updates), (0, 7), "nine of ten are HOT, as the counters say");
+        for silent in ["select * from users", "delete from prospects where id = $1"] {
+            let burden = of(silent);
+            assert_eq!((burden.cost.inserts, burden.cost.updates, burden.cost.cost), (0, 0, 0.0));
+            assert!(burden.risks[0].contains("500 inserts and 1 000 updates: what those would pay is not counted"), "{:?}", burden.risks);
+        }
+    }
+
+    #[test]
     fn counters_of_a_longer_period_are_scaled_down() {
         let day = |days: i64| jiff::Timestamp::from_second(days * 86_400).unwrap();
         let burden = burden(&["user_id"], |snapshot| {
@@ -321,26 +340,6 @@ mod tests {
             snapshot.statement_source = StatementSource::Available { evicted: 0, reset_at: Some(day(90)) };
         });
         assert_eq!(burden.cost.inserts, 50);
-    }
-
-    #[test]
-    fn a_file_is_held_against_its_own_writes() {
-        let file = |snapshot: &mut Snapshot| snapshot.statement_source = StatementSource::File { paths: vec!["w.sql".into()] };
-        let of = |text: &'static str| {
-            burden(&["user_id"], move |snapshot| {
-                file(snapshot);
-                (snapshot.statements[0].query, snapshot.statements[0].rows, snapshot.statements[0].calls) = (Some(text.into()), 0, 70);
-            })
-        };
-        let inserts = of("insert into prospects (id, user_id) values ($1, $2)");
-        assert_eq!((inserts.cost.inserts, inserts.cost.updates, inserts.risks.len()), (70, 0, 0));
-        let updates = of("update prospects set score = $1 where id = $2");
-        assert_eq!((updates.cost.inserts, updates.cost.updates), (0, 7), "nine of ten are HOT, as the counters say");
-        for silent in ["select * from users", "delete from prospects where id = $1"] {
-            let burden = of(silent);
-            assert_eq!((burden.cost.inserts, burden.cost.updates, burden.cost.cost), (0, 0, 0.0));
-            assert!(burden.risks[0].contains("500 inserts and 1 000 updates: what those would pay is not counted"), "{:?}", burden.risks);
-        }
     }
 
     #[test]
