@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
 
-use pgload::advisor::{Budget, advise, workload};
-use pgload::catalog::{Snapshot, Statement};
+use pgload::advisor::{Budget, advise, workload, workload_file};
+use pgload::catalog::Snapshot;
 use pgload::pg::snapshot::{self, Scope};
 use pgload::pg::twin::{Options, Twin};
 use pgload::pg::{Cluster, connect};
@@ -21,6 +21,8 @@ const SCHEMA: &str = "
     analyze;
 ";
 
+const BUDGET: Budget = Budget { size_max: None, indexes_per_table_max: None, width_max: 4, gain_min: 0.05, write_overhead_max: None };
+
 /// Texts that are no SQL to the parser, or lead nowhere for it, and the first key of the index each should be given.
 const TEXTS: &[(&str, &str)] = &[
     ("select b.id from rows from (generate_series(1, 3)) as g (n) join public.bills b on b.payer = g.n", "payer"),
@@ -35,8 +37,11 @@ const TEXTS: &[(&str, &str)] = &[
         "select sum(total) over w from public.bills where payer = $1 window w as (order by at rows between 1 preceding and current row exclude ties)",
         "payer",
     ),
-    ("update public.large set state = $1 where payer = $2", "payer"),
-    ("delete from public.large where payer = $1", "payer"),
+    (
+        "insert into public.large (id, payer, state, total) select id + $1, payer, 'again', total from public.bills where payer = $2",
+        "payer",
+    ),
+    ("update public.large set state = $1, total = total + 1 where payer = $2 and xmlelement(name a, state) is document", "payer"),
     ("select * from public.bills_of($1)", "payer"),
     ("select xmlelement(name a, id) from public.bills where note = $1 and state is not null limit $2", "note"),
     ("select body from public.parts * where kind = $1 and at > $2", "kind"),
@@ -44,19 +49,12 @@ const TEXTS: &[(&str, &str)] = &[
 
 fn snapshot_with(base: &Snapshot, texts: &[&str]) -> Snapshot {
     let mut snapshot = base.clone();
-    snapshot.statements = (1..)
-        .zip(texts)
-        .map(|(number, text)| Statement {
-            query_id: Some(number.to_string()),
-            user: "postgres".to_owned(),
-            query: Some((*text).to_owned()),
-            search_path: "public".to_owned(),
-            calls: 1000,
-            rows: 10_000,
-            exec_ms_total: 100_000.0,
-            ..base.statements.first().cloned().unwrap()
-        })
-        .collect();
+    snapshot.statements = vec![workload_file::parse("select 1;", "one").unwrap().remove(0); texts.len()];
+    for (number, (statement, text)) in (1..).zip(snapshot.statements.iter_mut().zip(texts)) {
+        (statement.query_id, statement.query) = (Some(number.to_string()), Some((*text).to_owned()));
+        (statement.user, statement.search_path) = ("postgres".to_owned(), "public".to_owned());
+        (statement.calls, statement.rows, statement.exec_ms_total) = (1000, 10_000, 100_000.0);
+    }
     snapshot
 }
 
@@ -71,8 +69,11 @@ async fn what_the_parser_refuses_is_read_from_its_plan() {
     let mut missed = Vec::new();
     for (text, key) in TEXTS {
         let snapshot = snapshot_with(&base, &[text]);
-        assert_eq!(workload::read(&snapshot).queries.len(), 0, "{text}: the parser knows it now; find another");
-        let advice = advise(&snapshot, &mut twin, &Budget::default());
+        if !workload::read(&snapshot).queries.is_empty() {
+            missed.push(format!("{text}\n  the parser knows it now: find another"));
+            continue;
+        }
+        let advice = advise(&snapshot, &mut twin, &BUDGET);
         let first = |proposal: &pgload::advisor::Proposal| proposal.index.keys[0].to_string();
         let keys: Vec<String> = advice.proposals.iter().map(first).collect();
         if advice.coverage.usable != 1 || advice.coverage.exec_time_share != Some(1.0) || !keys.iter().any(|found| found == key) {
@@ -81,7 +82,7 @@ async fn what_the_parser_refuses_is_read_from_its_plan() {
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     let hopeless = snapshot_with(&base, &["select from where", "select * from public.nowhere *", "select version()"]);
-    let advice = advise(&hopeless, &mut twin, &Budget::default());
+    let advice = advise(&hopeless, &mut twin, &BUDGET);
     let reasons: Vec<&str> = advice.coverage.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
     assert_eq!((advice.coverage.usable, reasons.len()), (0, 3), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("track = all")), "the first reason stays: {reasons:?}");

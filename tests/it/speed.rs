@@ -1,4 +1,7 @@
 //! How fast the twin starts and plans, printed: `cargo test --release --test it speed -- --ignored --nocapture`.
+//!
+//! With `PGLOAD_SPEED_SNAPSHOT=FILE` the first run writes its snapshot there and later ones read it: equal builds then print
+//! equal costs, and different ones show what became faster.
 
 #![expect(clippy::unwrap_used, reason = "what sets a measurement up fails by panicking")]
 
@@ -18,8 +21,12 @@ use pgload::staging;
 /// Each figure is taken so often, that chance shows.
 const ROUNDS: usize = 3;
 
-/// The staging database with the statements of its own traffic.
-async fn staged() -> (Cluster, Snapshot) {
+/// The staging database with the statements of its own traffic; or a snapshot that was written, to compare two builds on the same one.
+async fn staged() -> Snapshot {
+    let kept = std::env::var_os("PGLOAD_SPEED_SNAPSHOT").map(std::path::PathBuf::from);
+    if let Some(text) = kept.as_ref().and_then(|path| std::fs::read_to_string(path).ok()) {
+        return serde_json::from_str(&text).unwrap();
+    }
     let cluster = Cluster::start(&super::server::options()).expect("the server starts");
     let mut client = connect(&cluster.source("postgres")).await.unwrap();
     apply::up(&mut client, &Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"), &mut |_| {}).await.unwrap();
@@ -32,7 +39,10 @@ async fn staged() -> (Cluster, Snapshot) {
         .collect();
     snapshot.statements = workload_file::parse(&texts.join("\n"), "staging").unwrap();
     snapshot.statements.iter_mut().for_each(|statement| (statement.user, statement.search_path) = ("postgres".into(), "public".into()));
-    (cluster, snapshot)
+    if let Some(path) = kept {
+        std::fs::write(path, serde_json::to_string(&snapshot).unwrap()).unwrap();
+    }
+    snapshot
 }
 
 /// Candidates of one and two columns, table by table.
@@ -66,7 +76,7 @@ fn candidates(snapshot: &Snapshot, count: usize) -> Vec<Arc<Candidate>> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "prints figures; takes half a minute"]
 async fn twin_start_and_plans_a_second() {
-    let (cluster, snapshot) = staged().await;
+    let snapshot = staged().await;
     let queries: Vec<Query> = workload::read(&snapshot).queries;
     println!("{} tables, {} indexes, {} statements", snapshot.tables.len(), snapshot.indexes.len(), queries.len());
     for workers in [1, 2] {
@@ -104,5 +114,4 @@ async fn twin_start_and_plans_a_second() {
             }
         }
     }
-    drop(cluster);
 }

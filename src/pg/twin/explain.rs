@@ -17,6 +17,15 @@ pub struct Explained {
     pub indexes: Vec<(String, String)>,
 }
 
+/// What pricing wants of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Priced {
+    /// The total cost, in planner units.
+    pub(super) cost: f64,
+    /// Schema and name of the indexes used; the schema is empty where the server was not asked for it.
+    pub(super) indexes: Vec<(String, String)>,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Plan")]
@@ -64,6 +73,20 @@ pub(super) fn read(json: &str) -> Option<Explained> {
     explained.indexes.sort_unstable();
     explained.indexes.dedup();
     Some(explained)
+}
+
+/// Reads of the server's answer what pricing wants; `None` when it is not one.
+pub(super) fn price(json: &str) -> Option<Priced> {
+    let plan = serde_json::from_str::<Vec<Answer>>(json).ok()?.pop()?.plan;
+    let mut priced = Priced { cost: plan.cost, indexes: Vec::new() };
+    indexes(&plan, "", &mut priced.indexes);
+    Some(priced)
+}
+
+fn indexes(node: &Node, schema: &str, into: &mut Vec<(String, String)>) {
+    let schema = node.schema.as_deref().unwrap_or(schema);
+    into.extend(node.index.iter().map(|index| (schema.to_owned(), index.clone())));
+    node.plans.iter().for_each(|inner| indexes(inner, schema, into));
 }
 
 fn walk(node: &Node, depth: usize, schema: &str, into: &mut Explained) {

@@ -15,6 +15,7 @@ mod extended;
 mod files;
 mod model;
 mod page;
+mod place;
 mod schema;
 mod session;
 mod settings;
