@@ -86,6 +86,8 @@ fn server(options: &Options, local_major: u32) -> cluster::Options {
         ("synchronous_commit", "off"),
         ("track_counts", "off"),
         ("track_activities", "off"),
+        // The catalog queries of building are dear enough to be compiled, and too small to be worth it.
+        ("jit", "off"),
         ("update_process_title", "off"),
         ("track_io_timing", "off"),
         ("max_connections", "40"),
