@@ -6,7 +6,7 @@ help:
 	@echo 'make demo    the whole loop on a throwaway Postgres'
 	@echo 'make test    all tests'
 	@echo 'make check   format, lints, documentation, dependencies'
-	@echo 'make bench   what pgload costs beside pgbench'
+	@echo 'make bench   what pgload costs beside pgbench, and what its advice is worth'
 	@echo 'Each installs what is missing from the system packages first.'
 
 demo:

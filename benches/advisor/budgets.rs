@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Action, Advice, Budget, Configuration, CostModel, workload};
-use pgload::catalog::Snapshot;
+use pgload::catalog::{Snapshot, StatementSource};
 use pgload::pg::twin::{self, Twin};
 use pgload::units::Bytes;
 
@@ -16,6 +16,7 @@ const SHARES: [Option<f64>; 4] = [Some(0.25), Some(0.5), Some(1.0), None];
 pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     let (mut snapshot, _) = sources.snapshot(TPCH)?;
     snapshot.statements = statements::tpch(false)?;
+    snapshot.statement_source = StatementSource::File { paths: Vec::new() };
     let heap: u64 = snapshot.tables.iter().map(|table| table.heap_bytes).sum();
     println!("\n## TPC-H scale {}, 19 statements, {} of tables\n", options.scale, Bytes(heap));
     println!("| budget | width | relative cost | indexes | size | plans asked | seconds |");

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Budget};
-use pgload::migration::plan;
+use pgload::catalog::StatementSource;
+use pgload::migration::ddl::{self, Build};
 use pgload::units::Bytes;
 
 use crate::budgets::{created, relative_cost, start_twin};
@@ -16,6 +17,7 @@ const RUNS: usize = 3;
 pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     let (mut snapshot, client) = sources.snapshot(TPCH)?;
     snapshot.statements = statements::tpch(false)?;
+    snapshot.statement_source = StatementSource::File { paths: Vec::new() };
     let heap: u64 = snapshot.tables.iter().map(|table| table.heap_bytes).sum();
     println!("\n## TPC-H scale {}: the proposed indexes built and the statements run\n", options.scale);
     println!("| budget | relative cost | relative run time | promised size | true size | seconds without | seconds with |");
@@ -30,7 +32,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
         drop(twin);
         let names: Vec<String> = created(&advice).map(|proposal| proposal.name.clone()).collect();
         for proposal in created(&advice) {
-            let statement = plan::statement(proposal).replace("CONCURRENTLY ", "");
+            let statement = ddl::create_index(&proposal.index, &proposal.name, Build::Plain);
             sources.runtime.block_on(client.batch_execute(&statement))?;
         }
         sources.runtime.block_on(client.batch_execute("vacuum analyze"))?;

@@ -2,7 +2,7 @@
 
 use pgload::advisor::Configuration;
 use pgload::advisor::workload;
-use pgload::catalog::{Oid, Snapshot};
+use pgload::catalog::{Oid, Snapshot, StatementSource};
 use pgload::pg::Client;
 use pgload::pg::twin::{self, Explained, Twin};
 
@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     for (name, database, statements) in sources.workloads()? {
         let (mut snapshot, client) = sources.snapshot(database)?;
         snapshot.statements = statements;
+        snapshot.statement_source = StatementSource::File { paths: Vec::new() };
         let mut twin = Twin::start(&snapshot, &twin::Options { binaries: options.binaries.clone(), workers: 2, time_max: None })?;
         let (mut plain, mut hidden) = (Tally::default(), Tally::default());
         for query in workload::read(&snapshot).queries {
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
                 plain.skipped += 1;
                 continue;
             };
-            for text in texts {
+            for (_, text) in texts {
                 let Some(own) = compare(sources, &client, &mut twin, &query.search_path, &text, &[], &mut plain)? else { continue };
                 for index in used(&snapshot, &own) {
                     compare(sources, &client, &mut twin, &query.search_path, &text, &[index], &mut hidden)?;

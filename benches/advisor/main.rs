@@ -20,7 +20,7 @@ use pgload::pg::binaries::Binaries;
 /// What to run, on what.
 pub(crate) struct Options {
     pub(crate) binaries: Binaries,
-    /// TPC-H scale factor.
+    /// TPC-H scale factor; 0 leaves TPC-H out.
     pub(crate) scale: f64,
     /// Which parts to run.
     pub(crate) parts: Vec<String>,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgload::advisor::{self, Budget, workload_file};
-use pgload::catalog::Snapshot;
+use pgload::catalog::{Snapshot, StatementSource};
 
 use crate::budgets::{created, start_twin};
 use crate::sources::{STAGING, Sources};
@@ -30,7 +30,8 @@ fn statements(table: u32) -> String {
 
 /// Copies the largest table's statistics under a hundred names.
 fn copied(mut snapshot: Snapshot) -> Result<Snapshot> {
-    let largest = snapshot.tables.iter().max_by_key(|table| table.heap_bytes).ok_or("the staging database has no table")?.clone();
+    let largest =
+        snapshot.tables.iter().find(|table| table.name.name == "prospects").ok_or("the staging database has no prospects")?.clone();
     let key = snapshot
         .indexes
         .iter()
@@ -62,6 +63,7 @@ fn copied(mut snapshot: Snapshot) -> Result<Snapshot> {
     }
     let text: String = (0..TABLES).map(statements).collect();
     snapshot.statements = workload_file::parse(&text, "many")?;
+    snapshot.statement_source = StatementSource::File { paths: Vec::new() };
     Ok(snapshot)
 }
 
@@ -74,8 +76,14 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
     let budget = Budget { size_max: None, indexes_per_table_max: None, write_overhead_max: None, width_max: 3, gain_min: 0.0005 };
     let advice = advisor::advise(&snapshot, &mut twin, &budget);
     println!("\n## {} statements over {TABLES} tables\n", snapshot.statements.len());
-    println!("| indexes | plans asked | twin ready after | seconds in all |");
-    println!("|---:|---:|---:|---:|");
-    println!("| {} | {} | {started:.1} s | {:.1} |", created(&advice).count(), twin.asked(), start.elapsed().as_secs_f64());
+    println!("| statements used | indexes | plans asked | twin ready after | seconds in all |");
+    println!("|---:|---:|---:|---:|---:|");
+    println!(
+        "| {} | {} | {} | {started:.1} s | {:.1} |",
+        advice.coverage.usable,
+        created(&advice).count(),
+        twin.asked(),
+        start.elapsed().as_secs_f64()
+    );
     Ok(())
 }

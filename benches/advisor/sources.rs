@@ -1,5 +1,6 @@
 //! The servers the bench asks: the staging database, pgbench's and TPC-H's, on one throwaway server.
 
+use std::fs;
 use std::process::Command;
 
 use pgload::catalog::{Oid, Snapshot, Statement};
@@ -25,6 +26,7 @@ pub(crate) const TPCH: &str = "tpch";
 pub(crate) struct Sources {
     pub(crate) runtime: Runtime,
     cluster: Cluster,
+    has_tpch: bool,
 }
 
 impl Sources {
@@ -32,7 +34,7 @@ impl Sources {
     pub(crate) fn start(options: &Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let wanted = cluster::Options::new(options.binaries.clone()).with("shared_buffers", "1GB").with("max_wal_size", "4GB");
-        let sources = Self { runtime, cluster: Cluster::start(&wanted)? };
+        let sources = Self { runtime, cluster: Cluster::start(&wanted)?, has_tpch: options.scale > 0.0 };
         sources.make(STAGING, |client| {
             sources.runtime.block_on(async {
                 for (_, migration) in staging::MIGRATIONS {
@@ -51,15 +53,27 @@ impl Sources {
             }
             Ok(sources.runtime.block_on(client.batch_execute("vacuum analyze"))?)
         })?;
-        sources.make(TPCH, |_| {
-            let status = Command::new("benches/advisor/tpch_load")
-                .arg(options.scale.to_string())
-                .arg(sources.cluster.url(TPCH))
-                .env("PGLOAD_PG_BIN", options.binaries.program("psql").parent().unwrap_or(std::path::Path::new("")))
-                .status()?;
-            if status.success() { Ok(()) } else { Err("benches/advisor/tpch_load failed".into()) }
-        })?;
+        if options.scale > 0.0 {
+            sources.make(TPCH, |client| sources.load_tpch(options, client))?;
+        }
         Ok(sources)
+    }
+
+    fn load_tpch(&self, options: &Options, client: &Client) -> Result<()> {
+        let made = Command::new("benches/advisor/tpch_data").arg(options.scale.to_string()).output()?;
+        if !made.status.success() {
+            return Err(format!("benches/advisor/tpch_data: {}", String::from_utf8_lossy(&made.stderr)).into());
+        }
+        let folder = String::from_utf8(made.stdout)?;
+        self.runtime.block_on(client.batch_execute(&fs::read_to_string("benches/advisor/tpch_schema.sql")?))?;
+        for table in ["region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem"] {
+            let copy = format!("\\copy {table} from '{}/{table}.csv' with (format csv, header)", folder.trim());
+            let psql = Command::new(options.binaries.program("psql")).args(["-X", "-q", &self.cluster.url(TPCH), "-c", &copy]).status()?;
+            if !psql.success() {
+                return Err(format!("loading {table} failed").into());
+            }
+        }
+        Ok(self.runtime.block_on(client.batch_execute("vacuum analyze"))?)
     }
 
     fn make(&self, database: &str, fill: impl FnOnce(&Client) -> Result<()>) -> Result<()> {
@@ -83,11 +97,11 @@ impl Sources {
 
     /// Returns the workloads: name, database, statements.
     pub(crate) fn workloads(&self) -> Result<Vec<(&'static str, &'static str, Vec<Statement>)>> {
-        Ok(vec![
-            ("staging", STAGING, workload::staging()?),
-            ("pgbench", PGBENCH, workload::pgbench()?),
-            ("TPC-H", TPCH, workload::tpch(true)?),
-        ])
+        let mut workloads = vec![("staging", STAGING, workload::staging()?), ("pgbench", PGBENCH, workload::pgbench()?)];
+        if self.has_tpch {
+            workloads.push(("TPC-H", TPCH, workload::tpch(true)?));
+        }
+        Ok(workloads)
     }
 
     /// Explains a statement on the server itself, with some indexes hidden from its planner.

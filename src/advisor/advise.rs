@@ -41,7 +41,7 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
 
     let mut prices = Prices::new(model, &queries, &generated.candidates, &removable);
     let write_costs: Vec<f64> = prices.candidates.iter().map(|candidate| writes.burden(candidate).cost.cost).collect();
-    let planned = plannable(&mut prices, &queries, &mut coverage, snapshot.exec_ms_total());
+    let planned = plannable(&mut prices, &queries, &mut coverage);
     let groups = numbered(&prices, &generated.groups);
     let existing: HashMap<Oid, usize> = snapshot.tables.iter().map(|table| (table.oid, relations.indexes_of(table.oid).len())).collect();
     let task = Task { writes: &write_costs, groups: &groups, existing: &existing, budget, planned: &planned };
@@ -55,8 +55,9 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
         proposals.extend(explain.creation(candidate, name).map(|proposal| (candidate, proposal)));
     }
     let approximate = explain.approximate();
-    let removals = removals::propose(&mut explain, &proposals, &coverage);
-    let refused = refused::refused(&mut prices, &task, &selection, &generated.refused, &proposals, &writes);
+    let (removals, kept) = removals::propose(&mut explain, &proposals, &coverage);
+    let mut refused = refused::refused(&mut prices, &task, &selection, &generated.refused, &proposals, &writes);
+    refused.splice(0..0, kept);
     proposals.sort_by(|(a, one), (b, other)| other.workload_cost.before.total_cmp(&one.workload_cost.before).then(a.cmp(b)));
     let mut caveats = prices.caveats();
     caveats.extend(approximate);
@@ -73,16 +74,20 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
 }
 
 /// Returns the statements that have a price, and weighs them; the others join the skipped ones.
-fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], coverage: &mut Coverage, exec_ms: f64) -> Vec<usize> {
+fn plannable<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, queries: &[Query], coverage: &mut Coverage) -> Vec<usize> {
     let none = prices.marks([]);
     let questions: Vec<_> = (0..queries.len()).map(|query| prices.question(query, &none)).collect();
     prices.fetch(questions);
     let mut bare: Vec<Option<f64>> = Vec::new();
+    // Statements that were never timed count by their calls, as they did when they were read.
+    let timed = queries.iter().any(|query| query.exec_ms_total > 0.0);
+    let weight = |query: &Query| if timed { query.exec_ms_total } else { query.calls as f64 };
+    let (all, read) = (queries.iter().map(weight).sum::<f64>(), coverage.exec_time_share.unwrap_or_default());
     for (at, query) in queries.iter().enumerate() {
         let plan = prices.plan(at, &none);
         bare.push(plan.as_ref().ok().map(|plan| plan.cost));
         let Err(refusal) = plan else { continue };
-        let share = if exec_ms > 0.0 { query.exec_ms_total / exec_ms } else { 0.0 };
+        let share = if all > 0.0 { weight(query) / all * read } else { 0.0 };
         coverage.usable = coverage.usable.saturating_sub(1);
         coverage.exec_time_share = coverage.exec_time_share.map(|covered| (covered - share).max(0.0));
         coverage.skipped.push(Skipped {

@@ -37,6 +37,10 @@ pub(crate) struct Writes<'a, 'f> {
     /// Columns whose updates are not HOT as it is, since an existing index depends on them.
     indexed: HashMap<Oid, BTreeSet<String>>,
     updates: HashMap<Oid, Updates>,
+    /// Rows inserted by the statements of a file, by table; `None` where the tables' own counters tell.
+    ///
+    /// A file's weights and a server's counters cover no common period, so with a file only its own statements write.
+    inserted: Option<HashMap<Oid, u64>>,
     /// Table counters times this cover the period of the statements.
     scale: f64,
     page: f64,
@@ -86,8 +90,13 @@ impl<'a, 'f> Writes<'a, 'f> {
         // A statement of a file has a weight and no counters: it is taken to write one row a call.
         let from_file = matches!(snapshot.statement_source, StatementSource::File { .. });
         let mut updates: HashMap<Oid, Updates> = HashMap::new();
+        let mut inserted: HashMap<Oid, u64> = HashMap::new();
         for query in queries {
             let rows = if from_file && query.rows == 0 { query.calls } else { query.rows };
+            for write in query.writes.iter().filter(|write| write.inserts) {
+                let sum = inserted.entry(write.table).or_default();
+                *sum = sum.saturating_add(rows);
+            }
             for write in query.writes.iter().filter(|write| !write.sets.is_empty()) {
                 let known = updates.entry(write.table).or_default();
                 for column in &write.sets {
@@ -114,6 +123,7 @@ impl<'a, 'f> Writes<'a, 'f> {
             indexes: counts,
             indexed,
             updates,
+            inserted: from_file.then_some(inserted),
             scale: scale(snapshot),
             page: number("seq_page_cost", 1.0),
             operator: number("cpu_operator_cost", 0.0025),
@@ -144,8 +154,17 @@ impl<'a, 'f> Writes<'a, 'f> {
             .filter(|column| hot_loss > 0 && !indexed.contains(column) && statements().any(|(sets, _)| hit(sets, &[**column])));
         let entries_per_row = if candidate.method == "gin" { size::keys_per_row(facts, candidate) } else { 1.0 };
         let many = |rows: u64| (rows as f64 * entries_per_row).round() as u64;
-        let inserts = many(scaled(usage.rows_inserted));
-        let updates = many(scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated)));
+        let (inserts, updates) = match &self.inserted {
+            None => (scaled(usage.rows_inserted), scaled(usage.rows_updated.saturating_sub(usage.rows_hot_updated))),
+            Some(inserted) => {
+                let all =
+                    recorded.into_iter().flat_map(|updates| &updates.statements).fold(0u64, |sum, (_, rows)| sum.saturating_add(*rows));
+                let hot = (free as f64 * hot_share).round() as u64;
+                let partly = |rows: u64| (rows as f64 * share).round() as u64;
+                (partly(inserted.get(&candidate.table).copied().unwrap_or_default()), partly(all.saturating_sub(hot)))
+            }
+        };
+        let (inserts, updates) = (many(inserts), many(updates));
         let indexes = self.indexes.get(&candidate.table).copied().unwrap_or_default() + 1;
         let hot_updates_lost = hot_loss.saturating_mul(indexes);
         let own = inserts.saturating_add(updates) as f64 * self.entry(facts.rows) * entry_factor(&candidate.method);
@@ -272,6 +291,18 @@ mod tests {
     fn unrecorded_updates_are_a_doubt_that_is_said() {
         let burden = burden(&["user_id"], |snapshot| snapshot.statements.clear());
         assert!(burden.risks[0].contains("is not recorded"), "{:?}", burden.risks);
+    }
+
+    #[test]
+    fn with_a_file_only_its_own_statements_write() {
+        let from_file = |snapshot: &mut Snapshot| {
+            snapshot.statement_source = StatementSource::File { paths: vec!["shop.sql".into()] };
+            let insert = sample::statement(7, "insert into prospects (user_id, status) values ($1, $2)", 20, 0, 0.0);
+            snapshot.statements = vec![insert];
+            snapshot.tables[1].usage.rows_inserted = 1_000_000;
+        };
+        let burden = burden(&["score"], from_file);
+        assert_eq!((burden.cost.inserts, burden.cost.updates), (20, 0));
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub struct ColumnStatistics {
     pub correlation: Option<f64>,
     /// What is known of elements, for arrays and tsvector.
     pub elements: Option<ElementStatistics>,
-    /// What is known of ranges (17 and later).
+    /// What is known of ranges (17 and later; before, where the role may read `pg_statistic`).
     #[serde(default)]
     pub ranges: Option<RangeStatistics>,
 }

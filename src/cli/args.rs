@@ -127,10 +127,10 @@ pub(super) struct AuditArgs {
     /// The most indexes a table may have afterwards, existing ones counted.
     #[arg(long, value_name = "N")]
     pub max_indexes_per_table: Option<usize>,
-    /// The most columns of one index.
+    /// The most key columns of one index; those it only carries (INCLUDE) are not counted.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub max_width: u8,
-    /// The least gain of a proposal, as a share of the workload's cost.
+    /// The least gain of a proposal, as a share of the workload's cost or of the own cost of one statement that weighs.
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = percentage)]
     pub min_gain: f64,
     /// The most that writes may cost more for all new indexes together, as a share of the workload's cost.

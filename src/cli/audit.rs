@@ -12,7 +12,7 @@ use super::args::{AuditArgs, AuditFormat, Connection, SizeLimit};
 use super::failure::{Exit, Failure};
 use super::{connection, demo, output, snapshot, workload};
 use crate::advisor::{Advice, Budget};
-use crate::catalog::{Oid, Snapshot, Table};
+use crate::catalog::{Node, Oid, Snapshot, Table};
 use crate::findings::{self, Finding, Severity};
 use crate::migration::plan::{self, Options};
 use crate::migration::{Layout, Migration};
@@ -50,17 +50,33 @@ pub(super) async fn run(args: AuditArgs) -> Result<Exit, Failure> {
 /// Reads what is to be audited: a file or a server, other nodes' counters, and the statements.
 async fn read(args: &AuditArgs) -> Result<Snapshot, Failure> {
     let scope = Scope { schemas: args.schema.clone(), tables: args.table.clone() };
+    // Other nodes first: without one that has to be seen, there is no audit to wait for.
+    let mut nodes = Vec::new();
+    for url in &args.replica {
+        nodes.push(node(url).await?);
+    }
     let mut snapshot = match (&args.snapshot, args.demo) {
         (Some(path), _) => scoped(snapshot::read(path)?, &scope)?,
         (None, true) => demo::snapshot(args.advice.pg_bin.as_deref()).await?,
         (None, false) => snapshot::take(&connection::source(&args.connection)?, &scope).await?,
     };
-    for url in &args.replica {
-        let replica = Connection { url: Some(url.clone()) };
-        snapshot.add_node(take_node(&connection::source(&replica)?).await?);
-    }
+    nodes.into_iter().for_each(|node| snapshot.add_node(node));
     workload::replace(&mut snapshot, &args.workload)?;
     Ok(snapshot)
+}
+
+/// Reads what another node counted.
+async fn node(url: &str) -> Result<Node, Failure> {
+    let source = connection::source(&Connection { url: Some(url.to_owned()) })
+        .map_err(|failure| Failure::new(failure.exit, format!("read the node of --replica: {}", failure.message)))?;
+    take_node(&source).await.map_err(Failure::from).map_err(|failure| {
+        let message = format!(
+            "read the node of --replica: {} Nothing was audited: what it counted has to be seen, or --replica left out, and then the \
+             audit says that it was not.",
+            failure.message
+        );
+        Failure::new(failure.exit, message)
+    })
 }
 
 /// What an audit says, before it is written anywhere.

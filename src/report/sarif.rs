@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::audit::{AuditDocument, MigrationEntry, ProposalEntry};
-use super::content::phrase::cost;
+use super::content::phrase::{cost, counted};
 use crate::advisor::Action;
 use crate::findings::rules::RULES;
 use crate::findings::{Finding, Object, ObjectKind, Severity};
@@ -69,6 +69,16 @@ fn proposal(entry: &ProposalEntry, migration: Option<&MigrationEntry>, rules: &[
         cost(&entry.workload_cost),
         entry.size_bytes
     );
+    let helped: Vec<u64> =
+        entry.statements.iter().filter(|effect| effect.cost.after < effect.cost.before).map(|effect| effect.calls).collect();
+    if !helped.is_empty() {
+        let statements = counted(helped.len() as u64, "statement", "statements");
+        text.push_str(&format!(" Helps {statements} ({}).", counted(helped.iter().sum(), "call", "calls")));
+    }
+    for risk in &entry.risks {
+        text.push(' ');
+        text.push_str(risk);
+    }
     if let Some(sql) = &entry.sql {
         text.push_str(&format!("\n\n{sql};"));
     }
@@ -83,7 +93,14 @@ fn proposal(entry: &ProposalEntry, migration: Option<&MigrationEntry>, rules: &[
         "message": { "text": text },
         "locations": [location],
         "partialFingerprints": { "actionAndIndex/v1": format!("{}:{name}", verb.to_lowercase()) },
-        "properties": { "confidence": entry.confidence, "risks": entry.risks, "workload_cost": entry.workload_cost },
+        "properties": {
+            "confidence": entry.confidence,
+            "risks": entry.risks,
+            "size_bytes": entry.size_bytes,
+            "workload_cost": entry.workload_cost,
+            "write_cost": entry.write_cost,
+            "hot_loss": entry.hot_loss,
+        },
     });
     if let Some(ms) = &entry.expected_ms {
         made["properties"]["expected_ms"] = json!(ms);

@@ -3,6 +3,7 @@
 mod depth;
 pub(crate) mod pieces;
 pub(crate) mod split;
+pub(crate) mod wrapped;
 
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;

@@ -3,6 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test's own parts may panic")]
 
 mod audit;
+mod audited;
+mod formats;
+mod limits;
+mod offline;
+mod replica;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod advice;
 mod architecture;
 mod cli;
 mod cluster;

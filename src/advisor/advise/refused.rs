@@ -9,7 +9,7 @@ use crate::advisor::prices::Prices;
 use crate::advisor::proposal::{Proposal, Refused};
 use crate::advisor::selection::{Selection, Task};
 use crate::advisor::write_cost::Writes;
-use crate::units::grouped;
+use crate::units::{Bytes, grouped};
 
 /// What a candidate is worth alone.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ pub(super) fn refused<M: CostModel + ?Sized>(
         let beside = proposals.iter().any(|(_, proposal)| proposal.index.table == candidate.table);
         let (rank, reason) = match (wider, alone) {
             (Some((_, name)), _) => (3, format!("prefix of proposed {name}")),
-            _ if selection.unbounded.contains(&at) => (1, format!("over the budget (it would take {})", prices.sizes[at])),
+            _ if selection.unbounded.contains(&at) => (1, over_budget(prices, task, selection, at)),
             (None, Some(alone)) if alone.reads > 0.0 && alone.writes >= alone.reads => (2, too_dear(&candidate, alone, writes)),
             (None, Some(alone)) if alone.reads <= 0.0 => {
                 (4, "too little gain: alone it saves nothing, and what it adds to others is no more".to_owned())
@@ -59,6 +59,36 @@ pub(super) fn refused<M: CostModel + ?Sized>(
     }
     refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
     refused.into_iter().map(|(_, refused)| refused).collect()
+}
+
+/// Says which limit a candidate would break beside the chosen ones.
+fn over_budget<M: CostModel + ?Sized>(prices: &Prices<'_, M>, task: &Task<'_>, selection: &Selection, at: usize) -> String {
+    let (candidate, size) = (&prices.candidates[at], prices.sizes[at]);
+    let table = &candidate.table_name.name;
+    if let Some(most) = task.budget.indexes_per_table_max {
+        let existing = task.existing.get(&candidate.table).copied().unwrap_or_default();
+        let proposed = selection.chosen.iter().filter(|other| prices.candidates[**other].table == candidate.table).count();
+        if existing + proposed + 1 > most {
+            let proposed = if proposed > 0 { format!(" and {proposed} proposed") } else { String::new() };
+            return format!("over the budget: {table} has {existing} indexes{proposed}, and may have at most {most}");
+        }
+    }
+    let taken: u64 = selection.chosen.iter().map(|other| prices.sizes[*other].0).sum();
+    if let Some(Bytes(most)) = task.budget.size_max.filter(|most| taken.saturating_add(size.0) > most.0) {
+        return format!(
+            "over the budget: it would take {size}, and of {} all but {} is taken",
+            Bytes(most),
+            Bytes(most.saturating_sub(taken))
+        );
+    }
+    if let Some(share) = task.budget.write_overhead_max {
+        let percent = (share * 100_000.0).round() / 1_000.0;
+        let cost = grouped(task.writes[at].round() as u64);
+        return format!(
+            "over the budget: writes would pay cost {cost} for it, and may pay at most {percent} % of the workload's cost for all"
+        );
+    }
+    format!("over the budget (it would take {size})")
 }
 
 /// Prices a candidate alone.

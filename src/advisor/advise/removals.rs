@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::advisor::candidate::{Candidate, CandidateKey};
 use crate::advisor::cost::CostModel;
-use crate::advisor::proposal::{Action, Confidence, Coverage, NewStatistics, Proposal, WriteCost};
-use crate::advisor::selection::drops::{Grounds, Reason, Removal, removals};
+use crate::advisor::proposal::{Action, Confidence, Coverage, NewStatistics, Proposal, Refused, StatementEffect, WriteCost};
+use crate::advisor::selection::drops::{Grounds, Missed, Reason, Removal, removals};
 use crate::catalog::{Index, Oid, StatementSource, Table, TableKind};
 use crate::diff::Diff;
 use crate::findings::cover::{Cover, KeyView};
@@ -21,12 +21,12 @@ const REBUILD_BYTES_MIN: u64 = 10 << 20;
 /// An index whose rebuilt size is less than this share of its own is mostly air.
 const REBUILT_SHARE_MAX: f64 = 0.5;
 
-/// Returns proposals to drop and to rebuild, the largest first.
+/// Returns proposals to drop and to rebuild, the largest first, and the covered indexes that had better stay.
 pub(super) fn propose<M: CostModel + ?Sized>(
     explain: &mut Explain<'_, '_, '_, M>,
     creations: &[(usize, Proposal)],
     coverage: &Coverage,
-) -> Vec<Proposal> {
+) -> (Vec<Proposal>, Vec<Refused>) {
     let superseded = superseded(explain, creations);
     let grounds = Grounds {
         relations: explain.relations,
@@ -35,14 +35,28 @@ pub(super) fn propose<M: CostModel + ?Sized>(
         planner: explain.confidence == Confidence::High,
         planned: explain.planned,
     };
-    let going = removals(explain.prices, &explain.chosen, &grounds);
+    let (going, missed) = removals(explain.prices, &explain.chosen, &grounds);
     let gone: BTreeSet<Oid> = going.iter().map(|removal| removal.index.oid).collect();
     let mut proposals: Vec<Proposal> = going.iter().map(|removal| dropped(explain, removal, coverage)).collect();
     let indexes = explain.relations.snapshot.indexes.iter().filter(|index| !gone.contains(&index.oid));
     proposals.extend(indexes.filter_map(|index| rebuilt(explain, index)).collect::<Vec<_>>());
     proposals
         .sort_by(|a, b| (a.action as u8).cmp(&(b.action as u8)).then(b.size_bytes.cmp(&a.size_bytes)).then_with(|| a.name.cmp(&b.name)));
-    proposals
+    (proposals, missed.iter().map(|missed| kept(explain, missed)).collect())
+}
+
+/// Says why a covered index is not proposed to be dropped.
+fn kept<M: CostModel + ?Sized>(explain: &Explain<'_, '_, '_, M>, missed: &Missed<'_>) -> Refused {
+    let Diff { before, after } = missed.cost;
+    let text = explain.queries[missed.query].text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Refused {
+        candidate: format!("drop of {}", missed.index.name),
+        reason: format!(
+            "a statement would get slower: {} covers it, but {text} would cost {:.0} % more without it ({before:.1} → {after:.1})",
+            missed.by.name.name,
+            (after / before - 1.0) * 100.0,
+        ),
+    }
 }
 
 /// Returns the existing indexes that a proposed one covers, with that one's name.
@@ -76,6 +90,7 @@ fn dropped<M: CostModel + ?Sized>(explain: &mut Explain<'_, '_, '_, M>, removal:
         Reason::Needless if !Window::of(explain.relations.snapshot).long_enough() => Confidence::Low,
         Reason::Covered { .. } | Reason::Superseded { .. } | Reason::Needless => Confidence::Medium,
     };
+    let risks = risks(explain, removal, coverage, &effects.statements);
     Proposal {
         action: Action::Drop,
         name: index.name.name.clone(),
@@ -91,7 +106,7 @@ fn dropped<M: CostModel + ?Sized>(explain: &mut Explain<'_, '_, '_, M>, removal:
         existing: Some(index.oid),
         statistics: statistics(explain, removal),
         confidence,
-        risks: risks(explain, removal, coverage),
+        risks,
     }
 }
 
@@ -120,7 +135,12 @@ fn statistics<M: CostModel + ?Sized>(explain: &Explain<'_, '_, '_, M>, removal: 
 }
 
 /// Returns why the index may go, then what speaks against it.
-fn risks<M: CostModel + ?Sized>(explain: &Explain<'_, '_, '_, M>, removal: &Removal<'_>, coverage: &Coverage) -> Vec<String> {
+fn risks<M: CostModel + ?Sized>(
+    explain: &Explain<'_, '_, '_, M>,
+    removal: &Removal<'_>,
+    coverage: &Coverage,
+    statements: &[StatementEffect],
+) -> Vec<String> {
     let snapshot = explain.relations.snapshot;
     let (window, mut risks) = (Window::of(snapshot), Vec::new());
     match &removal.reason {
@@ -135,6 +155,12 @@ fn risks<M: CostModel + ?Sized>(explain: &Explain<'_, '_, '_, M>, removal: &Remo
             "It had {} scans in {window}, but with it hidden the planner finds plans for every recorded statement that cost no more.",
             grouped(removal.scans)
         )),
+    }
+    let more = statements.iter().filter_map(|effect| effect.cost.ratio()).filter(|ratio| *ratio > 1.0).map(|ratio| (ratio - 1.0) * 100.0);
+    match (more.clone().count(), more.fold(0.0, f64::max)) {
+        (0, _) => {}
+        (1, most) => risks.push(format!("1 statement would cost {most:.1} % more.")),
+        (count, most) => risks.push(format!("{count} statements would cost up to {most:.1} % more.")),
     }
     let by_use = matches!(removal.reason, Reason::Unused | Reason::Needless);
     if by_use && snapshot.nodes.is_empty() {

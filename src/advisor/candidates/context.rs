@@ -92,7 +92,15 @@ impl<'c, 'a> Context<'c, 'a> {
         let c = |name: &str| matches!(name.rsplit('.').next().map(|name| name.trim_matches('"')), Some("C" | "POSIX" | "ucs_basic"));
         match column.and_then(|column| column.collation.as_deref()) {
             Some(collation) => c(collation),
-            None => c(&self.relations.snapshot.server.collate),
+            None => {
+                let server = &self.relations.snapshot.server;
+                match server.locale_provider.as_str() {
+                    // ICU orders, whatever the C library's locale beside it is.
+                    "i" => false,
+                    "b" => server.locale.as_deref().is_some_and(|locale| matches!(locale, "C" | "C.UTF-8")),
+                    _ => c(&server.collate),
+                }
+            }
         }
     }
 

@@ -27,8 +27,7 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, block: &Block
     let rows = facts.rows * wanted.equalities.iter().map(|equality| equality.kept).product::<f64>();
     let many =
         wanted.equalities.iter().any(|equality| equality.join) || (rows >= ROWS_MIN && (block.limit.is_none() || wanted.order.is_empty()));
-    let known = !access.whole_row && !access.columns.is_empty();
-    if !known || !many || facts.all_visible < VISIBLE_MIN || context.relations.snapshot.server.major() < 11 {
+    if !many || !worthwhile(context, facts, access) {
         return Vec::new();
     }
     let mut shapes: Vec<Shape> = Vec::new();
@@ -38,7 +37,7 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, block: &Block
     {
         for width in 1..=list.len().min(context.budget.width_max) {
             let keys = &list[..width];
-            if let Some(included) = payload(context, facts, access, keys)
+            if let Some(included) = payload(context, facts, access, keys, &[])
                 && !shapes.iter().any(|shape| shape.keys == keys)
             {
                 shapes.push(Shape { included, ..Shape::btree(keys.to_vec()) });
@@ -48,11 +47,24 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, block: &Block
     shapes
 }
 
-/// Returns the columns to carry along, when they are few, narrow and never updated.
-fn payload(context: &Context<'_, '_>, facts: &Facts<'_>, access: &Access, keys: &[CandidateKey]) -> Option<Vec<String>> {
+/// Returns whether an index could spare visits to the table at all.
+pub(super) fn worthwhile(context: &Context<'_, '_>, facts: &Facts<'_>, access: &Access) -> bool {
+    let known = !access.whole_row && !access.columns.is_empty();
+    known && facts.all_visible >= VISIBLE_MIN && context.relations.snapshot.server.major() >= 11
+}
+
+/// Returns the columns to carry along, when they are few, narrow and never updated; `decided` ones have one value, which the
+/// index's predicate says.
+pub(super) fn payload(
+    context: &Context<'_, '_>,
+    facts: &Facts<'_>,
+    access: &Access,
+    keys: &[CandidateKey],
+    decided: &[String],
+) -> Option<Vec<String>> {
     // Keys of another operator class or collation return no value to the statement, but columns do.
     let is_key = |name: &String| keys.iter().any(|key| key.target.column() == Some(name) && key.opclass.is_none());
-    let included: Vec<String> = access.columns.iter().filter(|name| !is_key(name)).cloned().collect();
+    let included: Vec<String> = access.columns.iter().filter(|name| !is_key(name) && !decided.contains(name)).cloned().collect();
     let widths: Option<Vec<f64>> = included.iter().map(|name| Some(size::width(facts, facts.table.column(name)?))).collect();
     let widths = widths?;
     let narrow = widths.iter().all(|width| *width <= WIDTH_MAX) && widths.iter().sum::<f64>() <= WIDTH_SUM_MAX;

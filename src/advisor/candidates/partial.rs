@@ -8,7 +8,7 @@ use super::super::facts::Facts;
 use super::super::query::{Access, Class, Comparison, Operand, ParameterUse, Query};
 use super::context::Context;
 use super::wanted::Wanted;
-use super::{Shape, btree};
+use super::{Shape, btree, covering};
 use crate::catalog::Oid;
 use crate::catalog::name::{literal, quoted};
 
@@ -45,7 +45,14 @@ pub(super) fn shapes(context: &Context<'_, '_>, facts: &Facts<'_>, query: &Query
         let predicate = texts.join(" AND ");
         let decided: Vec<String> = set.iter().filter(|fixed| fixed.single).flat_map(|fixed| fixed.columns.clone()).collect();
         for keys in key_lists(context, facts, &wanted.without(&decided), &set) {
-            shapes.push(Shape { predicate: Some(predicate.clone()), ..Shape::btree(keys) });
+            let shape = Shape { predicate: Some(predicate.clone()), ..Shape::btree(keys) };
+            // What holds few rows can hold all that is read of them: the planner asks nothing of a column that the predicate decides.
+            if covering::worthwhile(context, facts, access)
+                && let Some(included) = covering::payload(context, facts, access, &shape.keys, &decided)
+            {
+                shapes.push(Shape { included, ..shape.clone() });
+            }
+            shapes.push(shape);
         }
     }
     shapes

@@ -304,6 +304,8 @@ pub struct Write {
     pub table: Oid,
     /// Columns an `UPDATE` (or `ON CONFLICT DO UPDATE`) sets; empty for inserts and deletes.
     pub sets: Vec<String>,
+    /// Whether it adds rows.
+    pub inserts: bool,
 }
 
 impl Query {

@@ -31,12 +31,12 @@ impl<'a> Reader<'_, 'a> {
                     update.assignments.iter().for_each(|assignment| reader.inside(&assignment.value));
                 });
                 self.set(block, &update.assignments);
-                self.note_write(block, sets(&update.assignments));
+                self.note_write(block, sets(&update.assignments), false);
             }
             ast::Statement::Delete(delete) => {
                 let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
                 let block = self.changed(from, delete.using.as_deref().unwrap_or_default(), delete.selection.as_ref(), parent, |_| {});
-                self.note_write(block, Vec::new());
+                self.note_write(block, Vec::new(), false);
             }
             ast::Statement::Merge(merge) => self.merge(merge, parent),
             _ => self.not_understood(),
@@ -103,7 +103,7 @@ impl<'a> Reader<'_, 'a> {
                 MergeAction::Delete { .. } => Vec::new(),
                 MergeAction::DoNothing { .. } => continue,
             };
-            self.note_write(block, written);
+            self.note_write(block, written, matches!(clause.action, MergeAction::Insert(_)));
         }
         if let Some(access) = self.blocks[block].accesses.first_mut() {
             access.whole_row = true;
@@ -127,7 +127,7 @@ impl<'a> Reader<'_, 'a> {
             assignments = &update.assignments;
         }
         self.set_of(table.oid, assignments);
-        self.writes.push(Write { table: table.oid, sets: sets(assignments) });
+        self.writes.push(Write { table: table.oid, sets: sets(assignments), inserts: true });
     }
 
     /// Notes which column each parameter of the rows inserted goes to.
@@ -175,9 +175,9 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn note_write(&mut self, block: usize, sets: Vec<String>) {
+    fn note_write(&mut self, block: usize, sets: Vec<String>, inserts: bool) {
         if let Some(access) = self.blocks[block].accesses.first() {
-            self.writes.push(Write { table: access.table, sets });
+            self.writes.push(Write { table: access.table, sets, inserts });
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Which existing indexes nobody would miss.
 //!
 //! An index goes when its definition is covered by one that stays, or when hiding it from the planner makes no recorded
-//! statement dearer and its use allows it. All that go are hidden together before the answer is given.
+//! statement dearer and its use allows it. All that go are hidden together before the answer is given. One that is covered
+//! and stays all the same, since a statement would miss it, is told with that statement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::advisor::cost::CostModel;
 use crate::advisor::prices::Prices;
-use crate::catalog::{Index, KeyTarget, Oid, Relations, Table, TableKind};
+use crate::catalog::{Index, KeyTarget, Oid, Relations, StatementSource, Table, TableKind};
+use crate::diff::Diff;
 use crate::findings::cover::Cover;
 use crate::findings::foreign_keys::{served, serves};
 use crate::findings::redundancy::{Spare, is_bound, spares};
-use crate::findings::window::{LONG_ENOUGH_DAYS, Window};
+use crate::findings::usage::Everywhere;
+use crate::findings::window::Window;
 
 /// 1 MiB: dropping less is not worth the doubt.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -51,6 +54,16 @@ pub(crate) struct Removal<'a> {
     pub(crate) scans: u64,
 }
 
+/// A covered index that stays: a statement would miss it.
+#[derive(Debug, Clone)]
+pub(crate) struct Missed<'a> {
+    pub(crate) index: &'a Index,
+    pub(crate) by: &'a Index,
+    /// The statement that would lose most, by number, and its cost with and without.
+    pub(crate) query: usize,
+    pub(crate) cost: Diff<f64>,
+}
+
 /// What removals are decided on.
 pub(crate) struct Grounds<'d, 'a> {
     pub(crate) relations: &'d Relations<'a>,
@@ -78,13 +91,14 @@ pub(crate) fn removable<'a>(relations: &Relations<'a>) -> Vec<&'a Index> {
     relations.snapshot.indexes.iter().filter(may_go).collect()
 }
 
-/// Returns the indexes that may all go together, given the chosen new ones.
+/// Returns the indexes that may all go together, given the chosen new ones, and the covered ones that are missed.
 pub(crate) fn removals<'a, M: CostModel + ?Sized>(
     prices: &mut Prices<'_, M>,
     chosen: &[bool],
     grounds: &Grounds<'_, 'a>,
-) -> Vec<Removal<'a>> {
+) -> (Vec<Removal<'a>>, Vec<Missed<'a>>) {
     let relations = grounds.relations;
+    let everywhere = Everywhere::of(relations.snapshot);
     let spares = spares(relations);
     // Following two pieces of advice at once must not leave neither index of a pair.
     let needed: BTreeSet<Oid> = spares.iter().map(|spare| spare.kept.oid).collect();
@@ -92,9 +106,9 @@ pub(crate) fn removals<'a, M: CostModel + ?Sized>(
     for oid in &prices.existing {
         let Some(index) = relations.snapshot.indexes.iter().find(|index| index.oid == *oid) else { continue };
         let Some(table) = relations.table(index.table) else { continue };
-        let scans = scans_everywhere(index, relations);
+        let scans = everywhere.index(index).scans;
         let spare = spares.iter().find(|spare| spare.index.oid == index.oid);
-        let Some(reason) = reason(index, table, spare, scans, needed.contains(&index.oid), grounds) else { continue };
+        let Some(reason) = reason(index, table, spare, &everywhere, needed.contains(&index.oid), grounds) else { continue };
         let size_bytes = spare.map_or(index.size_bytes, |spare| spare.size_bytes);
         open.push(Removal { index, table, reason, expressions: expressions(index), size_bytes, scans });
     }
@@ -102,7 +116,7 @@ pub(crate) fn removals<'a, M: CostModel + ?Sized>(
     let items: BTreeMap<Oid, usize> = prices.existing.iter().enumerate().map(|(at, oid)| (*oid, prices.candidates.len() + at)).collect();
     let mut hidden = chosen.to_vec();
     let mut going: BTreeSet<Oid> = BTreeSet::new();
-    let mut removals = Vec::new();
+    let (mut removals, mut missed) = (Vec::new(), Vec::new());
     for removal in open {
         let (oid, item) = (removal.index.oid, items[&removal.index.oid]);
         // What covers an index has to stay, whatever was decided of it since.
@@ -114,19 +128,28 @@ pub(crate) fn removals<'a, M: CostModel + ?Sized>(
             continue;
         }
         hidden[item] = false;
-        let dearer_max =
-            if matches!(removal.reason, Reason::Covered { .. } | Reason::Superseded { .. }) { DEARER_COVERED_MAX } else { DEARER_MAX };
-        if is_missed(prices, chosen, &hidden, item, dearer_max, grounds.planned) {
+        if let Some((query, cost)) = missing(prices, chosen, &hidden, item, removal.reason.dearer_max(), grounds.planned) {
             hidden[item] = true;
+            if let Reason::Covered { by, .. } = removal.reason {
+                missed.push(Missed { index: removal.index, by, query, cost });
+            }
             continue;
         }
         going.insert(oid);
         removals.push(removal);
     }
-    removals
+    (removals, missed)
 }
 
 impl Reason<'_> {
+    /// How many times as dear a statement may be without the index.
+    fn dearer_max(&self) -> f64 {
+        match self {
+            Self::Covered { .. } | Self::Superseded { .. } => DEARER_COVERED_MAX,
+            Self::Unused | Self::Needless => DEARER_MAX,
+        }
+    }
+
     /// The surest first.
     fn rank(&self) -> u8 {
         match self {
@@ -143,7 +166,7 @@ fn reason<'a>(
     index: &'a Index,
     table: &Table,
     spare: Option<&Spare<'a>>,
-    scans: u64,
+    everywhere: &Everywhere<'_>,
     needed: bool,
     grounds: &Grounds<'_, 'a>,
 ) -> Option<Reason<'a>> {
@@ -160,37 +183,21 @@ fn reason<'a>(
     if index.size_bytes < SMALL_BYTES || table.kind == TableKind::Partitioned {
         return None;
     }
-    match scans {
-        0 => (seen_long_enough(grounds.relations) && is_read(table, grounds.relations)).then_some(Reason::Unused),
+    let usage = everywhere.index(index);
+    let snapshot = grounds.relations.snapshot;
+    match usage.scans {
+        // A monthly job has to have been seen on every node, and a table that nothing reads says nothing of how it is read.
+        0 => {
+            let seen = everywhere.primary_seen && usage.unread_nodes.is_empty() && Window::of_every_node(snapshot).long_enough();
+            (seen && everywhere.table_scans(table) != (0, 0)).then_some(Reason::Unused)
+        }
+        // A file names the statements somebody thought of; that something else scans the index is on record.
+        _ if matches!(snapshot.statement_source, StatementSource::File { .. }) => None,
         _ => {
             let covered = grounds.exec_time_share.is_some_and(|share| share >= COVERAGE_MIN);
             (covered && grounds.planner).then_some(Reason::Needless)
         }
     }
-}
-
-/// Returns whether every node counted long enough that a monthly job would have been seen.
-fn seen_long_enough(relations: &Relations<'_>) -> bool {
-    let days = |node: &crate::catalog::Node| {
-        let since = node.stats_reset_at.or(node.started_at)?;
-        Some((node.taken_at.as_second() - since.as_second()) as f64 / 86_400.0)
-    };
-    let snapshot = relations.snapshot;
-    let primary_seen = !snapshot.server.in_recovery || snapshot.nodes.iter().any(|node| !node.in_recovery);
-    primary_seen
-        && Window::of(snapshot).long_enough()
-        && snapshot.nodes.iter().all(|node| days(node).is_some_and(|days| days >= LONG_ENOUGH_DAYS))
-}
-
-/// Returns whether anything read the table: where nothing did, an unused index is no news.
-fn is_read(table: &Table, relations: &Relations<'_>) -> bool {
-    let elsewhere = relations.snapshot.nodes.iter().flat_map(|node| &node.tables).filter(|(name, _)| *name == table.name);
-    std::iter::once(&table.usage).chain(elsewhere.map(|(_, usage)| usage)).any(|usage| usage.seq_scans > 0 || usage.index_scans > 0)
-}
-
-fn scans_everywhere(index: &Index, relations: &Relations<'_>) -> u64 {
-    let elsewhere = relations.snapshot.nodes.iter().flat_map(|node| &node.indexes).filter(|(name, _)| *name == index.name);
-    elsewhere.fold(index.usage.scans, |sum, (_, usage)| sum.saturating_add(usage.scans))
 }
 
 /// Returns whether a foreign key would be without the last index that finds its rows.
@@ -204,19 +211,23 @@ fn leaves_foreign_key(removal: &Removal<'_>, going: &BTreeSet<Oid>, relations: &
     })
 }
 
-/// Returns whether some statement is dearer with the index hidden, the others that go being hidden too.
-fn is_missed<M: CostModel + ?Sized>(
+/// Returns the statement that loses most, when it loses more than it may with the index hidden, the others that go being
+/// hidden too.
+fn missing<M: CostModel + ?Sized>(
     prices: &mut Prices<'_, M>,
     chosen: &[bool],
     hidden: &[bool],
     item: usize,
     dearer_max: f64,
     planned: &[usize],
-) -> bool {
+) -> Option<(usize, Diff<f64>)> {
     let served: Vec<usize> = prices.served[item].iter().copied().filter(|query| planned.contains(query)).collect();
     let questions: Vec<_> = served.iter().flat_map(|query| [chosen, hidden].map(|marks| prices.question(*query, marks))).collect();
     prices.fetch(questions);
-    served.into_iter().any(|query| prices.cost(query, hidden) > prices.cost(query, chosen) * dearer_max)
+    let mut cost = |query| Diff { before: prices.cost(query, chosen), after: prices.cost(query, hidden) };
+    let too_dear = |(_, cost): &(usize, Diff<f64>)| cost.after > cost.before * dearer_max;
+    let missed = served.into_iter().map(|query| (query, cost(query))).filter(too_dear);
+    missed.max_by(|(one, a), (other, b)| (a.after / a.before).total_cmp(&(b.after / b.before)).then(other.cmp(one)))
 }
 
 /// Returns the expressions whose statistics the planner would lose with the index.

@@ -18,7 +18,7 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
     pub(super) fn sketch(&mut self, part: &Part, pool: &Pool, archive: &mut Archive) -> bool {
         let nothing = self.state(part, &[]);
         archive.keep(&nothing, 0);
-        !self.prices.out_of_time() && self.grow(nothing, pool, PER_TABLE[0], Rank::GainPerByte, archive).is_some()
+        self.grow(nothing, pool, PER_TABLE[0], Rank::GainPerByte, archive).is_some() && !self.prices.out_of_time()
     }
 
     /// Runs every search over one part of the workload; returns whether there was time for all of them.

@@ -78,11 +78,14 @@ pub(crate) fn select<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &T
     search.learn_prefixes(&kept);
     let mut chosen = frontier::Picked::default();
     let mut cut_short = false;
-    for pool in &pools {
+    for (width, pool) in pools.iter().enumerate() {
         let own: Vec<_> = parts.iter().map(|part| pool.within(&part.items)).collect();
         // An answer for every part first, lest the first part take all the time.
         for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
-            cut_short = cut_short || !search.sketch(part, own, archive);
+            // The narrowest even when the time is over: some index is a better answer than none.
+            if width == 0 || !cut_short {
+                cut_short |= !search.sketch(part, own, archive);
+            }
         }
         for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
             cut_short = cut_short || !search.explore(part, own, archive, task.budget.size_max);

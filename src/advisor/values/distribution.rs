@@ -18,6 +18,8 @@ pub(super) struct Distribution {
     pub(super) bounds: Vec<String>,
     /// What is known of elements.
     pub(super) elements: Option<ElementStatistics>,
+    /// Ranges made of the n-th lower and the n-th upper bound.
+    pub(super) ranges: Vec<String>,
     /// Values ascending, with the share of the rows below each: what ranges are measured by.
     ordered: Vec<(String, f64)>,
 }
@@ -44,6 +46,7 @@ impl Distribution {
             common,
             bounds: statistics.histogram.clone(),
             elements: statistics.elements.clone(),
+            ranges: statistics.ranges.as_ref().map_or_else(Vec::new, |ranges| ranges.bounds_histogram.clone()),
             ordered: Vec::new(),
         };
         distribution.ordered = distribution.in_order();

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use super::distribution::Distribution;
 use super::draw::{array_text, evenly};
 
+/// Where among a column's ranges those asked for lie: in the middle, and towards the end, for applications ask for the recent.
+const RANGE_PLACES: [f64; 3] = [0.5, 0.9, 0.25];
 /// How many values of a document column are looked into for an object.
 const DOCUMENTS_MAX: usize = 20;
 
@@ -13,6 +15,7 @@ pub(super) fn draws(distribution: &Distribution, type_name: &str) -> Vec<(String
     match type_name {
         "jsonb" | "json" => evenly(documents(distribution)),
         "jsonpath" => evenly(keys(distribution).into_iter().map(|key| format!("$.{}", Value::String(key)))),
+        _ if !distribution.ranges.is_empty() => evenly(RANGE_PLACES.map(|share| range(distribution, share, type_name))),
         _ => {
             let elements = elements(distribution);
             let elements = if elements.is_empty() { keys(distribution) } else { elements };
@@ -23,6 +26,22 @@ pub(super) fn draws(distribution: &Distribution, type_name: &str) -> Vec<(String
             }))
         }
     }
+}
+
+/// Returns a range that the column might have, or its beginning where one value is asked for.
+fn range(distribution: &Distribution, share: f64, type_name: &str) -> String {
+    let place = (share * (distribution.ranges.len() - 1) as f64).round() as usize;
+    let range = &distribution.ranges[place];
+    if type_name.ends_with("range") || type_name == distribution.type_name {
+        return range.clone();
+    }
+    let lower = range.trim_start_matches(['[', '(']);
+    match lower.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => lower.split([',', ')', ']']).next(),
+    }
+    .unwrap_or_default()
+    .to_owned()
 }
 
 fn elements(distribution: &Distribution) -> Vec<String> {

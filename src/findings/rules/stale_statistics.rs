@@ -71,7 +71,10 @@ fn finding(table: &Table, relations: &Relations<'_>) -> Option<Finding> {
     let live = live_rows(table, relations);
     let staleness = Staleness::of(table, live)?;
     let autovacuum = Autovacuum::of(table, relations, live);
-    let when = table.usage.last_analyze_at.map_or("by no ANALYZE the server remembers".to_owned(), |at| format!("at {at}"));
+    let when = table
+        .usage
+        .last_analyze_at
+        .map_or("by no ANALYZE the server remembers".to_owned(), |at| format!("on {}", at.strftime("%Y-%m-%d at %H:%M UTC")));
     let what = match staleness {
         Staleness::Never => format!("Table {} (about {} rows) was never analysed, so the planner guesses.", table.name, grouped(live)),
         Staleness::NeverAsAWhole => format!(

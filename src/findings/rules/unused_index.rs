@@ -164,7 +164,7 @@ fn message(index: &Index, table: &Table, usage: &UsageEverywhere<'_>, grade: Gra
         scans => format!("Index {name} ({size}) had only {} scans{nodes} in {window}", grouped(scans)),
     };
     if let Some(last) = usage.last_scan_at {
-        message.push_str(&format!(", the last at {last}"));
+        message.push_str(&format!(", the last on {}", last.strftime("%Y-%m-%d at %H:%M UTC")));
     }
     message.push_str(&format!("; {} rows of {table_name} were written meanwhile.", grouped(seen.everywhere.rows_written(table))));
     if grade == Grade::Unproven {

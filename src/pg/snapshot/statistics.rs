@@ -9,6 +9,9 @@ use crate::catalog::{
 use crate::pg::hidden;
 use crate::pg::rows::{Fields, RowError};
 
+/// From this version on `pg_stats` shows histograms of ranges.
+const RANGES_SHOWN_VERSION_NUM: u32 = 170_000;
+
 impl Reader<'_> {
     /// Fills in the statistics of columns and of index expressions.
     pub(super) async fn statistics(&self, table_oids: &[Oid], tables: &mut [Table], indexes: &mut [Index]) -> Result<(), SnapshotError> {
@@ -21,6 +24,9 @@ impl Reader<'_> {
             let of = (fields.get("relation_oid")?, fields.get("number")?, fields.get("inherited")?);
             found.insert(of, column_statistics(&fields)?);
         }
+        if self.version < RANGES_SHOWN_VERSION_NUM {
+            self.range_statistics(&relations, &mut found).await?;
+        }
         for table in tables {
             for column in &mut table.columns {
                 column.statistics = found.remove(&(table.oid, column.number, false));
@@ -30,6 +36,30 @@ impl Reader<'_> {
         for index in indexes {
             let expressions = index.keys.iter().enumerate().filter(|(_, key)| key.target.column().is_none());
             index.expression_statistics = expressions.map(|(at, _)| found.remove(&(index.oid, at as i16 + 1, false))).collect();
+        }
+        Ok(())
+    }
+
+    /// Adds the statistics of ranges where the role may read them, though no view shows them.
+    async fn range_statistics(
+        &self,
+        relations: &[Oid],
+        found: &mut HashMap<(Oid, i16, bool), ColumnStatistics>,
+    ) -> Result<(), SnapshotError> {
+        let query = query!("range_statistics_readable.sql");
+        let rows = self.rows(query, &[]).await?;
+        let fields = Fields { row: rows.first().expect("a select without FROM answers one row"), query: query.name };
+        if !fields.get::<bool>("readable")? {
+            return Ok(());
+        }
+        let query = query!("range_statistics.sql");
+        for row in &self.rows(query, &[&relations]).await? {
+            let fields = Fields { row, query: query.name };
+            // What the views hide of a table stays hidden: its other statistics are not there either.
+            let of = (fields.get("relation_oid")?, fields.get("number")?, fields.get("inherited")?);
+            if let Some(statistics) = found.get_mut(&of) {
+                statistics.ranges = range_statistics(&fields)?;
+            }
         }
         Ok(())
     }
@@ -100,14 +130,6 @@ fn column_statistics(fields: &Fields<'_>) -> Result<ColumnStatistics, RowError> 
             count_histogram: counts,
         })
     });
-    let bounds: Vec<String> = fields.list("range_bounds")?;
-    let lengths: Vec<f64> = fields.list("range_lengths")?;
-    let empty: Option<f64> = fields.get("range_empty_fraction")?;
-    let ranges = (!bounds.is_empty() || !lengths.is_empty() || empty.is_some()).then_some(RangeStatistics {
-        length_histogram: lengths,
-        empty_fraction: empty,
-        bounds_histogram: bounds,
-    });
     Ok(ColumnStatistics {
         type_name: fields.get("type_name")?,
         null_fraction: fields.get("null_fraction")?,
@@ -118,6 +140,14 @@ fn column_statistics(fields: &Fields<'_>) -> Result<ColumnStatistics, RowError> 
         histogram: fields.list("histogram")?,
         correlation: fields.get("correlation")?,
         elements: elements.transpose()?,
-        ranges,
+        ranges: range_statistics(fields)?,
     })
+}
+
+fn range_statistics(fields: &Fields<'_>) -> Result<Option<RangeStatistics>, RowError> {
+    let bounds_histogram: Vec<String> = fields.list("range_bounds")?;
+    let length_histogram: Vec<f64> = fields.list("range_lengths")?;
+    let empty_fraction: Option<f64> = fields.get("range_empty_fraction")?;
+    let any = !bounds_histogram.is_empty() || !length_histogram.is_empty() || empty_fraction.is_some();
+    Ok(any.then_some(RangeStatistics { length_histogram, empty_fraction, bounds_histogram }))
 }

@@ -197,7 +197,7 @@ impl Session {
                     continue;
                 };
                 // An expression that fails on a value of the column has no statistics, as if it were never analysed.
-                if let Ok(Some(found)) = expressions::derived(client, expression, column).await {
+                if let Ok(Some(found)) = expressions::derived(client, expression, column, table.rows_now()).await {
                     entries.push(statistics::entry(attribute, &found, false, name.to_string(), table.oid));
                 }
             }

@@ -1,4 +1,4 @@
-//! Where the twin cannot know what the server knows: beyond the ends of a histogram.
+//! Where the twin cannot know what the server knows: beyond the ends of a histogram, and in ranges.
 //!
 //! For a value in the first or last bucket of a column that leads an index, the server looks up the real extreme in that
 //! index. The twin's index is empty, so it keeps to the histogram; such statements are said to be approximate.
@@ -12,8 +12,11 @@ use crate::advisor::values::ValueSet;
 use crate::catalog::name::literal;
 use crate::catalog::{Column, Oid, Relations, Snapshot};
 
-/// Returns the caveat when a range of the statement begins or ends in an outermost bucket.
+/// Returns the caveat when a bound of the statement lies in an outermost bucket, or statistics are lacking that the server has.
 pub(super) async fn beyond(client: &Client, snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> Option<String> {
+    if unknown_ranges(snapshot, query) {
+        return Some("the role may not read histograms of ranges before PostgreSQL 17".to_owned());
+    }
     let tests = tests(snapshot, query, sets);
     if tests.is_empty() {
         return None;
@@ -22,6 +25,18 @@ pub(super) async fn beyond(client: &Client, snapshot: &Snapshot, query: &Query, 
     let answer = client.simple_query(&sql).await.ok()?;
     let outside = answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")));
     outside.then(|| "a value at the histogram's end, where the server looks into its index".to_owned())
+}
+
+/// Returns whether the statement searches ranges of which the server knows more than the snapshot.
+fn unknown_ranges(snapshot: &Snapshot, query: &Query) -> bool {
+    let relations = Relations::new(snapshot);
+    query.blocks.iter().flat_map(|block| &block.accesses).any(|access| {
+        let column = |name: Option<&str>| relations.table(access.table)?.column(name?);
+        access.containments.iter().filter_map(|found| column(found.target.column())).any(|column| {
+            let found = column.statistics.as_ref().or(column.statistics_inherited.as_ref());
+            column.type_category == "R" && found.is_some_and(|statistics| statistics.ranges.is_none())
+        })
+    })
 }
 
 /// Returns one SQL condition for each value compared with such a column.
@@ -42,7 +57,7 @@ fn tests(snapshot: &Snapshot, query: &Query, sets: &[ValueSet]) -> BTreeSet<Stri
         let values = sets.iter().filter_map(|set| set.literals.get((*number as usize).checked_sub(1)?));
         tests.extend(values.filter_map(|value| match comparison {
             Comparison::Above | Comparison::Below => test(column, value),
-            Comparison::Age => test(column, &format!("pg_catalog.now() - ({value})::interval")),
+            Comparison::Age => test(column, &format!("{}::timestamptz - ({value})::interval", literal(&snapshot.taken_at.to_string()))),
             _ => None,
         }));
     }

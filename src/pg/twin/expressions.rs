@@ -4,6 +4,8 @@
 //! rows to look at, but it has the column's common values and histogram: the expression over these is what ANALYZE would
 //! find, as far as they stand for all values.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::{Client, Row};
 
 use super::error::said;
@@ -28,15 +30,15 @@ fn names(text: &str, name: &str) -> bool {
     text.split('\'').step_by(2).any(found)
 }
 
-/// Returns what ANALYZE would find in the expression's values.
-pub(super) async fn derived(client: &Client, expression: &str, column: &Column) -> Result<Option<ColumnStatistics>, String> {
+/// Returns what ANALYZE would find in the expression's values; `rows` are the table's.
+pub(super) async fn derived(client: &Client, expression: &str, column: &Column, rows: f64) -> Result<Option<ColumnStatistics>, String> {
     let Some(of_column) = &column.statistics else { return Ok(None) };
     if of_column.common_values.is_empty() && of_column.histogram.is_empty() {
         return Ok(None);
     }
     let common = evaluated(client, expression, column, &of_column.common_values, "u.place").await?;
     let histogram = evaluated(client, expression, column, &of_column.histogram, &format!("({expression})")).await?;
-    Ok(Some(merged(of_column, &common, &histogram)))
+    Ok(Some(merged(of_column, &common, &histogram, rows)))
 }
 
 /// A value as text, its size in bytes, and its place among the inputs from 1.
@@ -54,8 +56,8 @@ async fn evaluated(client: &Client, expression: &str, column: &Column, values: &
     Ok(rows.iter().map(|row: &Row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
-/// Merges equal results: shares of common values add up, and a value that fills several buckets is a common one.
-fn merged(of_column: &ColumnStatistics, common: &[Value], histogram: &[Value]) -> ColumnStatistics {
+/// Merges equal results: shares of common values add up, and a value that fills more buckets than chance explains is a common one.
+fn merged(of_column: &ColumnStatistics, common: &[Value], histogram: &[Value], rows: f64) -> ColumnStatistics {
     let mut null_fraction = of_column.null_fraction;
     let mut shares: Vec<(String, f64)> = Vec::new();
     let mut add = |value: &Option<String>, share: f64, null_fraction: &mut f64| match value {
@@ -69,24 +71,18 @@ fn merged(of_column: &ColumnStatistics, common: &[Value], histogram: &[Value]) -
         let share = usize::try_from(*place).ok().and_then(|place| of_column.common_frequencies.get(place.checked_sub(1)?));
         add(value, share.copied().unwrap_or(0.0), &mut null_fraction);
     }
+    let (distinct, common_run) = distinct(of_column, common.iter().chain(histogram), rows);
+    let common_run = common_run * histogram.len() as f64 / (common.len() + histogram.len()).max(1) as f64;
     let rest = (1.0 - of_column.null_fraction - of_column.common_frequencies.iter().sum::<f64>()).max(0.0);
     let mut bounds = Vec::new();
     for run in histogram.chunk_by(|one, other| one.0 == other.0) {
         match &run[0].0 {
-            Some(value) if run.len() == 1 => bounds.push(value.clone()),
+            Some(value) if run.len() == 1 || (run.len() as f64) < common_run => bounds.extend(run.iter().map(|_| value.clone())),
             value => add(value, rest * run.len() as f64 / histogram.len() as f64, &mut null_fraction),
         }
     }
     bounds.retain(|bound| !shares.iter().any(|(value, _)| value == bound));
     shares.sort_by(|one, other| other.1.total_cmp(&one.1));
-    let (inputs, results) = (common.len() + histogram.len(), shares.len() + bounds.len());
-    let kept = results as f64 / inputs.max(1) as f64;
-    // Nearly all different: as many as the column has. Much fewer: those seen are all there are.
-    let distinct = match kept {
-        0.9.. => of_column.distinct,
-        0.5..0.9 => of_column.distinct * kept,
-        _ => results as f64,
-    };
     let sizes: Vec<i32> = common.iter().chain(histogram).map(|(_, size, _)| *size).collect();
     let width = sizes.iter().map(|size| f64::from(*size)).sum::<f64>() / sizes.len().max(1) as f64;
     ColumnStatistics {
@@ -98,6 +94,29 @@ fn merged(of_column: &ColumnStatistics, common: &[Value], histogram: &[Value]) -
         histogram: if bounds.len() > 1 { bounds } else { Vec::new() },
         ..ColumnStatistics::default()
     }
+}
+
+/// Estimates how many results there are, as `pg_stats.n_distinct` says it, from how often two known values have the same one; and
+/// how often a result has to come among these values to be more common than others.
+///
+/// Of `n` values drawn at random among `d` equally frequent results, `n (n - 1) / 2d` pairs coincide on average: the birthday
+/// problem turned round. Where nothing coincides there are as many results as values.
+fn distinct<'v>(of_column: &ColumnStatistics, values: impl Iterator<Item = &'v Value>, rows: f64) -> (f64, f64) {
+    let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+    values.filter_map(|(value, _, _)| value.as_deref()).for_each(|value| *counts.entry(value).or_default() += 1.0);
+    let (inputs, results) = (counts.values().sum::<f64>(), counts.len() as f64);
+    let pairs = |count: f64| count * (count - 1.0) / 2.0;
+    let alike: f64 = counts.values().map(|count| pairs(*count)).sum();
+    let of_values = if of_column.distinct < 0.0 { -of_column.distinct * rows } else { of_column.distinct };
+    if of_values <= inputs {
+        // Every value of the column is known, so every result is.
+        return (results, 2.0);
+    }
+    let estimate = if alike > 0.0 { (pairs(inputs) / alike).max(results) } else { of_values };
+    let mean = inputs / estimate.min(of_values);
+    // Counts of equally frequent results scatter by the root of their mean; two more, since there are many that may.
+    let chance = mean + 3.0 * mean.sqrt() + 2.0;
+    (if estimate >= of_values { of_column.distinct } else { estimate }, chance)
 }
 
 #[cfg(test)]
@@ -121,12 +140,44 @@ mod tests {
             &of_column,
             &[value("a", 1), value("a", 2), value("b", 3)],
             &[value("c", 1), value("d", 2), value("d", 3), value("e", 4)],
+            1_000.0,
         );
         assert_eq!(found.common_values, ["a", "d", "b"]);
         let shares: Vec<i64> = found.common_frequencies.iter().map(|share| (share * 1000.0).round() as i64).collect();
         assert_eq!(shares, [500, 200, 100]);
         assert_eq!(found.histogram, ["c", "e"]);
         assert!((found.distinct - 5.0).abs() < 0.1, "{}", found.distinct);
+    }
+
+    #[test]
+    fn coincidences_tell_how_many_results_there_are() {
+        let unique = ColumnStatistics { distinct: -1.0, ..ColumnStatistics::default() };
+        let of = |texts: Vec<u64>| {
+            let values: Vec<Value> = texts.iter().zip(1..).map(|(text, place)| value(&text.to_string(), place)).collect();
+            distinct(&unique, values.iter(), 60_000.0).0
+        };
+        let mut state = 1_u64;
+        let mut drawn = |of: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % of
+        };
+        let [ten, many] = [10, 200].map(|results| of((0..501).map(|_| drawn(results)).collect()));
+        assert!((ten / 10.0 - 1.0).abs() < 0.2 && (many / 200.0 - 1.0).abs() < 0.2, "{ten} {many}");
+        assert_eq!(of((0..101).collect()), -1.0, "nothing coincides");
+    }
+
+    #[test]
+    fn what_coincides_by_chance_is_not_common() {
+        let unique = ColumnStatistics { distinct: -1.0, ..ColumnStatistics::default() };
+        let with = |heavy: i64| {
+            let mut texts: Vec<String> = (0..100 - heavy).map(|at| (at * at % 89).to_string()).collect();
+            texts.extend((0..heavy).map(|_| "heavy".to_owned()));
+            texts.sort();
+            let values: Vec<Value> = texts.iter().zip(1..).map(|(text, place)| value(text, place)).collect();
+            merged(&unique, &[], &values, 60_000.0)
+        };
+        assert_eq!((with(3).common_values, with(3).histogram.len()), (Vec::new(), 100));
+        assert_eq!((with(30).common_values, with(30).common_frequencies), (vec!["heavy".to_owned()], vec![0.3]));
     }
 
     #[test]
@@ -137,7 +188,7 @@ mod tests {
             null_fraction: 0.1,
             ..ColumnStatistics::default()
         };
-        assert!((merged(&of_column, &[(None, 0, 1)], &[]).null_fraction - 0.35).abs() < 1e-9);
+        assert!((merged(&of_column, &[(None, 0, 1)], &[], 1_000.0).null_fraction - 0.35).abs() < 1e-9);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod build;
 mod candidates;
+mod clock;
 mod combinations;
 mod ends;
 mod error;
@@ -123,14 +124,14 @@ impl Twin {
         }
     }
 
-    /// Returns the texts a statement is planned as, its values put in: one for each set of values.
+    /// Returns the texts a statement is planned as, its values put in, each with its share of the calls: one for each set of values.
     ///
     /// # Errors
     /// [`NotPlannable`] when the server does not take the text.
-    pub fn texts(&mut self, query: &Query) -> Result<Vec<String>, NotPlannable> {
+    pub fn texts(&mut self, query: &Query) -> Result<Vec<(f64, String)>, NotPlannable> {
         self.read_texts(&[Ask { query, configuration: Configuration::default() }]);
         match self.texts.get(&model::key(query)) {
-            Some(Ok(texts)) => Ok(texts.sets.iter().map(|set| set.sql.clone()).collect()),
+            Some(Ok(texts)) => Ok(texts.sets.iter().map(|set| (set.weight, set.sql.clone())).collect()),
             Some(Err(refusal)) => Err(refusal.clone()),
             None => Ok(Vec::new()),
         }

@@ -8,7 +8,7 @@ use super::schema::APPLICATION;
 use super::session::{Answer, Known, Question};
 use super::{TextKey, Twin, column_bytes, worker};
 use crate::advisor::query::Query;
-use crate::advisor::{Ask, Candidate, Confidence, Configuration, CostModel, Estimate, NotPlannable, Plan, UsedIndex};
+use crate::advisor::{Ask, Candidate, Confidence, Configuration, CostModel, NotPlannable, Plan, Sizes, UsedIndex};
 use crate::catalog::{KeyTarget, Oid, Relations, Table, TableKind};
 use crate::pg::cluster::SUPERUSER;
 use crate::units::{Bytes, PAGE_BYTES};
@@ -106,7 +106,7 @@ impl CostModel for Twin {
         let built = self.numbers.get(candidate).and_then(|number| self.built.get(number));
         match built {
             Some((_, pages)) => Bytes::of_pages(*pages),
-            None => Estimate::new(&self.snapshot).size(candidate),
+            None => Sizes::new(&self.snapshot).of(candidate),
         }
     }
 
@@ -154,12 +154,12 @@ impl Twin {
         }
         let snapshot = Arc::clone(&self.snapshot);
         let relations = Relations::new(&snapshot);
-        let mut sizes = Estimate::new(&snapshot);
+        let sizes = Sizes::new(&snapshot);
         let mut orders = Vec::with_capacity(new.len());
         for candidate in new {
             let number = self.next_number;
             self.next_number += 1;
-            match order(candidate, number, &relations, &mut sizes) {
+            match order(candidate, number, &relations, &sizes) {
                 Some(order) => {
                     self.numbers.insert(Arc::clone(candidate), number);
                     orders.push(order);
@@ -264,13 +264,13 @@ pub(super) fn key(query: &Query) -> TextKey {
 }
 
 /// Works out what to build for a candidate; `None` when its table is not in the snapshot.
-fn order(candidate: &Arc<Candidate>, number: usize, relations: &Relations<'_>, sizes: &mut Estimate<'_>) -> Option<Order> {
+fn order(candidate: &Arc<Candidate>, number: usize, relations: &Relations<'_>, sizes: &Sizes<'_>) -> Option<Order> {
     let table = relations.table(candidate.table)?;
     let mut parts = Vec::new();
     for table in with_partitions(table, relations) {
         // As if it held every row: the planner on the twin says which share a predicate keeps.
         let whole = Candidate { table: table.oid, table_name: table.name.clone(), predicate: None, ..Candidate::clone(candidate) };
-        let pages = sizes.size(&whole).0.div_ceil(PAGE_BYTES);
+        let pages = sizes.of(&whole).0.div_ceil(PAGE_BYTES);
         let width = |target: &KeyTarget| target.column().and_then(|name| table.column(name)).map_or(super::UNKNOWN_WIDTH, column_bytes);
         let key_bytes = candidate.keys.iter().map(|key| width(&key.target)).sum();
         parts.push(Part { table: table.name.clone(), rows: table.rows_now(), pages, key_bytes });

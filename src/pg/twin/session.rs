@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::build::{self, RelationsHere};
+use super::clock;
 use super::error::{TwinError, said, while_doing};
 use super::explain::{self, Explained, Priced};
 use super::files::{self, Wanted};
@@ -251,10 +252,11 @@ impl Session {
         }
         let role = role.as_deref().map_or_else(|| "none".to_owned(), quoted);
         let path = if search_path.trim().is_empty() { "pg_catalog" } else { search_path };
+        let clock = clock::SCHEMA;
         // The recorded path is a list as SET takes it; one that is none leaves the default.
-        let sql = format!("set role {role}; set search_path = {path}");
+        let sql = format!("set role {role}; set search_path = {clock}, pg_catalog, {path}");
         if self.client().await?.batch_execute(&sql).await.is_err() {
-            let sql = format!("set role {role}; set search_path = public");
+            let sql = format!("set role {role}; set search_path = {clock}, pg_catalog, public");
             self.client().await?.batch_execute(&sql).await.map_err(while_doing("set the search path"))?;
         }
         self.context = context;

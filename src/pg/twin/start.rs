@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::error::while_doing;
 use super::session::Session;
 use super::worker::{self, Worker};
-use super::{Options, Twin, TwinError, Unmodelled, build, extended, place, settings, statistics};
+use super::{Options, Twin, TwinError, Unmodelled, build, clock, extended, place, settings, statistics};
 use crate::catalog::name::literal;
 use crate::catalog::{Oid, Snapshot};
 use crate::pg::cluster::{self, Cluster};
@@ -124,6 +124,7 @@ async fn build_base(cluster: &Cluster, snapshot: &Snapshot, local_major: u32, wo
     caveats.extend(create_database(&admin, snapshot, local_major).await?);
     let client = connect(&cluster.source(BASE)).await?;
     let mut unmodelled = build::schema(&client, snapshot, local_major).await?;
+    clock::stop(&client, snapshot.taken_at).await?;
     let here = build::relations(&client).await?;
     let attributes = statistics::attributes(&client).await?;
     let lacking: Vec<String> = unmodelled.iter().filter(|lack| lack.kind == "type").map(|lack| lack.name.clone()).collect();

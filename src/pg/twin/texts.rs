@@ -9,6 +9,7 @@ use crate::advisor::query::Query;
 use crate::advisor::repair::{Complaint, repair};
 use crate::advisor::values;
 use crate::catalog::{Oid, Snapshot};
+use crate::sql::wrapped::query_of;
 
 /// How often a text is repaired before it is given up: each round answers one complaint of the server's.
 const REPAIRS_MAX: usize = 8;
@@ -48,7 +49,7 @@ pub(super) struct Generic {
 
 /// Makes a statement's texts; the search path and the role are in force already.
 pub(super) async fn of_query(client: &Client, snapshot: &Snapshot, query: &Query, role: Option<String>) -> Result<Texts, String> {
-    let (text, statement) = prepared(client, query.text.trim().trim_end_matches(';').to_owned()).await?;
+    let (text, statement) = prepared(client, query_of(query.text.trim().trim_end_matches(';')).to_owned()).await?;
     let base = Texts { search_path: query.search_path.clone(), role, ..Texts::default() };
     let types = type_names(client, &statement).await?;
     if types.is_empty() {

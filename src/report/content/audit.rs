@@ -95,7 +95,7 @@ impl AuditContent {
     /// Says what an audit found.
     pub fn of(audit: &AuditDocument) -> Self {
         Self {
-            coverage: coverage(&audit.coverage),
+            coverage: coverage(&audit.coverage, &audit.statement_source),
             server: server(audit),
             source: source(&audit.statement_source),
             groups: groups(&audit.findings),
@@ -113,9 +113,13 @@ impl AuditContent {
     }
 }
 
-fn coverage(coverage: &Coverage) -> String {
+fn coverage(coverage: &Coverage, source: &StatementSource) -> String {
     let statements = format!("{} of {}", grouped(coverage.usable as u64), counted(coverage.statements as u64, "statement", "statements"));
     match coverage.exec_time_share {
+        // What a file's statements take was never measured: their weights count.
+        Some(share) if matches!(source, StatementSource::File { .. }) => {
+            format!("Advice covers {} of the given workload ({statements}).", percent(share))
+        }
         Some(share) => format!("Advice covers {} of execution time ({statements}).", percent(share)),
         None if coverage.statements == 0 => "Advice covers nothing: no statement was recorded.".to_owned(),
         None => format!("Advice covers {statements}; no execution time was recorded for them."),
@@ -215,14 +219,24 @@ fn proposal(proposal: &ProposalEntry) -> ProposalContent {
     };
     let freed = proposal.action == Action::Drop;
     let size = if freed { format!("{} freed", proposal.size_bytes) } else { format!("{} expected", proposal.size_bytes) };
-    let mut facts = vec![Fact::new("Size", size)];
+    // Of a drop the first thing said is why nobody would miss the index.
+    let (reason, risks) = proposal.risks.split_at(usize::from(freed).min(proposal.risks.len()));
+    let mut facts: Vec<Fact> = reason.iter().map(|reason| Fact::new("Why", reason)).collect();
+    facts.push(Fact::new("Size", size));
     facts.extend(proposal.build_ms.map(|ms| Fact::new("Build time", format!("about {}, a rough estimate", elapsed(ms)))));
-    facts.push(Fact::new("Workload cost", cost(&proposal.workload_cost)));
-    facts.extend(proposal.expected_ms.as_ref().map(|ms| Fact::new("Workload time", expected(ms))));
-    if !freed || !proposal.statements.is_empty() {
+    if freed && proposal.statements.is_empty() {
+        facts.push(Fact::new("Workload cost", "the same for every statement"));
+    } else {
+        facts.push(Fact::new("Workload cost", cost(&proposal.workload_cost)));
+        facts.extend(proposal.expected_ms.as_ref().map(|ms| Fact::new("Workload time", expected(ms))));
+    }
+    if !freed {
         facts.push(Fact::new("Statements helped", grouped(helped(&proposal.statements))));
     }
-    facts.push(Fact::new(if freed { "Writes spared" } else { "Write cost" }, write_cost(&proposal.write_cost)));
+    facts.push(match freed {
+        true => Fact::new("Writes spared", write_cost(&WriteCost { cost: -proposal.write_cost.cost, ..proposal.write_cost.clone() })),
+        false => Fact::new("Write cost", write_cost(&proposal.write_cost)),
+    });
     if !freed {
         facts.push(Fact::new("HOT updates lost", hot_loss(proposal)));
     }
@@ -239,7 +253,7 @@ fn proposal(proposal: &ProposalEntry) -> ProposalContent {
         rollback: proposal.rollback_sql.as_deref().map(terminated).unwrap_or_default(),
         facts,
         statements: effects(&proposal.statements),
-        risks: proposal.risks.clone(),
+        risks: risks.to_vec(),
     }
 }
 
@@ -318,7 +332,7 @@ const REASONS: &[(&str, &[&str], &[&str])] = &[
     ("Needs an extension", &[], &["create extension"]),
     ("Writes would pay more than reads gain", &["writes"], &["hot", "writes", "updates"]),
     ("Over the budget", &["over the budget"], &["budget"]),
-    ("Would make a statement worse", &[], &["worse", "slower"]),
+    ("Would make a statement slower", &["a statement would get slower"], &["worse", "slower"]),
     ("Too little gain", &["too little gain"], &["gains"]),
     ("No plan uses it", &["no plan uses it"], &["does not use"]),
     ("Not selective", &["not selective"], &["selective", "partial index is smaller"]),
@@ -375,14 +389,18 @@ fn skipped(coverage: &Coverage) -> Grid {
 }
 
 fn migrations(audit: &AuditDocument) -> Grid {
-    let mut grid = Grid::new("Migrations", &["File", "Way back", "In a transaction", "Folder"]);
+    // The way back stands below its file and not beside it: names of files are long, and to be copied in one piece.
+    let mut grid = Grid::new("Migrations", &["File", "Way", "In a transaction", "Folder"]);
     for migration in audit.migrations.iter().filter(|migration| migration.file.is_some()) {
-        grid.rows.push(vec![
-            Cell::code(migration.file.as_deref().unwrap_or_default()),
-            migration.down_file.as_deref().map_or_else(|| Cell::text("none"), Cell::code),
-            Cell::text(if migration.transactional { "yes" } else { "no" }),
-            migration.folder.as_deref().map_or_else(|| Cell::text(DASH), Cell::code),
-        ]);
+        for (file, way) in [(&migration.file, "up"), (&migration.down_file, "back")] {
+            let Some(file) = file else { continue };
+            grid.rows.push(vec![
+                Cell::code(file),
+                Cell::text(way),
+                Cell::text(if migration.transactional { "yes" } else { "no" }),
+                migration.folder.as_deref().map_or_else(|| Cell::text(DASH), Cell::code),
+            ]);
+        }
     }
     grid.drop_if_empty("Folder");
     grid
@@ -401,6 +419,11 @@ mod tests {
             ("48 000 updates of status would stop being HOT", "Writes would pay more than reads gain"),
             ("pg_trgm is not installed: CREATE EXTENSION pg_trgm; would make t (a) possible", "Needs an extension"),
             ("already covered by photo_updates_idx", "Exists already"),
+            (
+                "a statement would get slower: t_a_b covers it, but select would cost 40 % more without it (5.0 → 7.0)",
+                "Would make a statement slower",
+            ),
+            ("over the budget: t has 5 indexes, and may have at most 5", "Over the budget"),
             ("type point of column photo has no B-tree operator class", "Cannot be built or priced"),
             ("the moon is in the wrong quarter", "Other"),
         ] {

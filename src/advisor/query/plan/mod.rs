@@ -142,7 +142,7 @@ impl Written {
         let updates = matches!(operation, "Update" | "Merge") || node["Conflict Resolution"].as_str() == Some("UPDATE");
         let sets = said.sets.iter().filter(|name| updates && table.column(name).is_some()).cloned().collect();
         let oid: Oid = table.oid;
-        Some(Self { write: Write { table: oid, sets }, changes: operation != "Insert" })
+        Some(Self { write: Write { table: oid, sets, inserts: matches!(operation, "Insert" | "Merge") }, changes: operation != "Insert" })
     }
 }
 

@@ -88,7 +88,7 @@ fn a_write_through_a_view_is_one_to_its_table() {
     let plan = json!({"Node Type": "ModifyTable", "Operation": "Update", "Relation Name": "prospects", "Schema": "public", "Alias": "prospects", "Plans": [target]});
     let (blocks, writes, _) = understood("update hot set (status, score) = ($1, score + 1) where user_id = $2", plan);
     assert_eq!(blocks, ["prospects[score > '90'; user_id = $; #score > 90]"]);
-    assert_eq!(writes, [Write { table: table("prospects"), sets: vec!["status".into(), "score".into()] }]);
+    assert_eq!(writes, [Write { table: table("prospects"), sets: vec!["status".into(), "score".into()], inserts: false }]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn rows_without_partners_are_looked_for_by_the_partner() {
     ]});
     let (blocks, writes, _) = understood("delete from meetings m where not exists (select from prospects * p where …)", plan);
     assert_eq!(blocks, ["meetings[] prospects[id = 0.prospect_id; status = $]"]);
-    assert_eq!(writes, [Write { table: table("meetings"), sets: Vec::new() }]);
+    assert_eq!(writes, [Write { table: table("meetings"), sets: Vec::new(), inserts: false }]);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn rows_given_by_value_are_written_and_nothing_is_read() {
     let plan = json!({"Node Type": "ModifyTable", "Operation": "Insert", "Relation Name": "users", "Schema": "public", "Alias": "u", "Conflict Resolution": "UPDATE",
         "Plans": [{"Node Type": "Result", "Output": ["$1", "$2"]}]});
     let (blocks, writes, _) = understood("insert into … on conflict (id) do update set email = excluded.email", plan);
-    assert_eq!((blocks, writes), (Vec::new(), vec![Write { table: table("users"), sets: vec!["email".into()] }]));
+    assert_eq!((blocks, writes), (Vec::new(), vec![Write { table: table("users"), sets: vec!["email".into()], inserts: true }]));
 }
 
 #[test]
