@@ -121,8 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn a_price_names_indexes_with_their_schema_where_it_is_said() {
+        let json = |schema: &str| {
+            format!(
+                r#"[{{"Plan": {{"Node Type": "Nested Loop", "Total Cost": 12.5, "Plan Rows": 3, "Plans": [
+                    {{"Node Type": "Index Scan", "Total Cost": 4.1, "Plan Rows": 3, {schema} "Index Name": "orders_at"}}]}}}}]"#
+            )
+        };
+        let index = |schema: &str| vec![(schema.to_owned(), "orders_at".to_owned())];
+        assert_eq!(price(&json("")), Some(Priced { cost: 12.5, indexes: index("") }));
+        assert_eq!(price(&json(r#""Schema": "shop","#)), Some(Priced { cost: 12.5, indexes: index("shop") }));
+    }
+
+    #[test]
     fn what_is_no_plan_is_none() {
-        assert_eq!(read("[]"), None);
+        assert_eq!((read("[]"), price("[]")), (None, None));
         assert_eq!(read("{}"), None);
     }
 }

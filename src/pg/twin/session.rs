@@ -18,6 +18,7 @@ use crate::advisor::query::Query;
 use crate::catalog::name::quoted;
 use crate::catalog::{Oid, QualifiedName, Snapshot};
 use crate::pg::{Source, connect};
+use crate::sql::wrapped::query_of;
 
 /// 5 s for one plan: planning takes milliseconds; what takes longer runs a function that reads an endless empty table.
 const STATEMENT_TIMEOUT: &str = "5s";
@@ -356,7 +357,7 @@ impl Session {
             self.show(&visible).await.map_err(|error| error.to_string())?;
             self.within(&query.search_path, &None).await.map_err(|error| error.to_string())?;
             let client = self.client().await.map_err(|error| error.to_string())?;
-            let text = query.text.trim().trim_end_matches(';').to_owned();
+            let text = query_of(query.text.trim().trim_end_matches(';')).to_owned();
             let (text, statement) = texts::prepared(client, text).await?;
             let parameters = statement.params().len();
             // Not by way of PREPARE where nothing is open: it takes fewer kinds of statement than EXPLAIN.
