@@ -147,7 +147,8 @@ impl<'a, 'f> Writes<'a, 'f> {
         let statements = || recorded.into_iter().flat_map(|updates| &updates.statements).filter(|(sets, _)| !hit(sets, &indexed));
         let free: u64 = statements().fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
         let setting: u64 = statements().filter(|(sets, _)| hit(sets, &columns)).fold(0, |sum, (_, rows)| sum.saturating_add(*rows));
-        let hot_share = self.hot_share(usage, free);
+        // The weights of a file say nothing of how many of the counted updates could be HOT.
+        let hot_share = self.hot_share(usage, if self.inserted.is_some() { 0 } else { free });
         let hot_loss = if keeps_hot { 0 } else { (setting as f64 * hot_share).round() as u64 };
         let hot_columns = columns
             .iter()
@@ -186,7 +187,15 @@ impl<'a, 'f> Writes<'a, 'f> {
                 ));
             }
         }
-        if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
+        let unsaid = self.inserted.as_ref().is_some_and(|inserted| recorded.is_none() && !inserted.contains_key(&candidate.table));
+        if unsaid && usage.rows_inserted.saturating_add(usage.rows_updated) > 0 {
+            burden.risks.push(format!(
+                "The given workload does not write to {}, whose counters have {} inserts and {} updates: what those would pay is not counted.",
+                burden.table,
+                grouped(usage.rows_inserted),
+                grouped(usage.rows_updated),
+            ));
+        } else if recorded.is_none() && usage.rows_updated > 0 && !keeps_hot {
             burden.risks.push(format!(
                 "Which columns the table's {} row updates set is not recorded, so a loss of HOT updates cannot be ruled out.",
                 usage.rows_updated
@@ -303,6 +312,23 @@ mod tests {
         };
         let burden = burden(&["score"], from_file);
         assert_eq!((burden.cost.inserts, burden.cost.updates), (20, 0));
+    }
+
+    #[test]
+    fn a_file_without_writes_is_told_what_the_counters_saw() {
+        let of = |text: &'static str| {
+            burden(&["user_id"], move |snapshot| {
+                snapshot.statement_source = StatementSource::File { paths: vec!["shop.sql".into()] };
+                (snapshot.statements[0].query, snapshot.statements[0].rows, snapshot.statements[0].calls) = (Some(text.into()), 0, 70);
+            })
+        };
+        let updates = of("update prospects set score = $1 where id = $2");
+        assert_eq!((updates.cost.inserts, updates.cost.updates), (0, 7), "nine of ten are HOT, as the counters say");
+        for silent in ["select * from users", "delete from prospects where id = $1"] {
+            let burden = of(silent);
+            assert_eq!((burden.cost.inserts, burden.cost.updates, burden.cost.cost), (0, 0, 0.0));
+            assert!(burden.risks[0].contains("500 inserts and 1 000 updates: what those would pay is not counted"), "{:?}", burden.risks);
+        }
     }
 
     #[test]

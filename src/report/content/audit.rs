@@ -389,18 +389,15 @@ fn skipped(coverage: &Coverage) -> Grid {
 }
 
 fn migrations(audit: &AuditDocument) -> Grid {
-    // The way back stands below its file and not beside it: names of files are long, and to be copied in one piece.
-    let mut grid = Grid::new("Migrations", &["File", "Way", "In a transaction", "Folder"]);
+    let mut grid = Grid::new("Migrations", &["File", "In a transaction", "Folder"]);
     for migration in audit.migrations.iter().filter(|migration| migration.file.is_some()) {
-        for (file, way) in [(&migration.file, "up"), (&migration.down_file, "back")] {
-            let Some(file) = file else { continue };
-            grid.rows.push(vec![
-                Cell::code(file),
-                Cell::text(way),
-                Cell::text(if migration.transactional { "yes" } else { "no" }),
-                migration.folder.as_deref().map_or_else(|| Cell::text(DASH), Cell::code),
-            ]);
-        }
+        // The way back stands below its file and not beside it: names of files are long, and to be copied in one piece.
+        let back = migration.down_file.as_ref().map_or_else(|| "no way back".to_owned(), |file| format!("taken back by {file}"));
+        grid.rows.push(vec![
+            Cell::code(migration.file.as_deref().unwrap_or_default()).with_note(back),
+            Cell::text(if migration.transactional { "yes" } else { "no" }),
+            migration.folder.as_deref().map_or_else(|| Cell::text(DASH), Cell::code),
+        ]);
     }
     grid.drop_if_empty("Folder");
     grid

@@ -1,10 +1,11 @@
 //! A database with every kind of thing an audit speaks of, and the product's own statements recorded on it.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::Value;
 
-use super::Shop;
+use super::{LIMIT, Shop};
 
 /// Rows enough that an index decides, few enough to be made in seconds.
 const PROSPECTS: u32 = 20_000;
@@ -52,6 +53,12 @@ fn make() -> Shop {
             // Of several digits a UUID would be too long.
             shop.sql("shop", &text.replace("{n}", &(number % 10).to_string()));
         }
+    }
+    // A session's counters are there when it has gone, which is after its client has.
+    let gone = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+    let begun = Instant::now();
+    while shop.sql("shop", gone).trim() != "0" {
+        assert!(begun.elapsed() < LIMIT, "sessions stay");
     }
     shop.run(&["snapshot", "-o", "audited.json"]).success();
     shop

@@ -82,7 +82,7 @@ fn a_files_weights_decide_and_its_bad_statements_are_told() {
     let advised = |weights: [u32; 2]| {
         let text = format!(
             "-- query: by_email weight={}\nselect * from prospects where email = 'a;b' /* not ; the end */;\n\
-             -- query: by_company weight={}\nselect * from campaign_prospects where sent_at = $1;\n\
+             -- query: by_time weight={}\nselect * from email_queue where sent_at = $1;\n\
              -- query: broken\nselec 1;\n-- query: lost\nselect nothing from prospects;\n",
             weights[0], weights[1]
         );
@@ -100,7 +100,7 @@ fn a_files_weights_decide_and_its_bad_statements_are_told() {
 
     let first = |audit: &Value| created(audit)[0]["table"].as_str().unwrap().to_owned();
     assert_eq!((first(&email).as_str(), created(&email)[0]["statements"][0]["calls"].as_u64()), ("prospects", Some(1000)));
-    assert_eq!(first(&advised([1, 1000])), "campaign_prospects");
+    assert_eq!(first(&advised([1, 1000])), "email_queue");
     // Scanned indexes that the file does not speak of stay: something scans them.
     let dropped = proposed(&email, "drop");
     assert!(!dropped.contains(&"prospects_new".to_owned()) && !dropped.contains(&"prospects_tags".to_owned()), "{dropped:?}");

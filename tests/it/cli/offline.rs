@@ -1,22 +1,24 @@
 //! An audit elsewhere and later says what an audit of the server said, and reading a server leaves nothing on it.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use super::audited::{audit, audited, proposed};
 
-/// Findings but for the age of the statistics, which grows while the test runs.
-fn findings(audit: &Value) -> Value {
-    let mut findings = audit["findings"].clone();
-    for finding in findings.as_array_mut().unwrap() {
-        finding["evidence"].as_array_mut().unwrap().retain(|evidence| evidence["name"] != "statistics_window");
-        let message = finding["message"].as_str().unwrap();
-        let parts: Vec<&str> = message.split(" since statistics were reset").collect();
-        let ageless = |part: &&str| part.rfind(" in the ").map_or((*part).to_owned(), |at| part[..at].to_owned());
-        let last = parts.last().map(|part| (*part).to_owned()).unwrap_or_default();
-        let told: Vec<String> = parts[..parts.len() - 1].iter().map(ageless).chain([last]).collect();
-        finding["message"] = json!(told.join(" … "));
+/// The paths at which two documents differ, with both sides.
+fn differences(one: &Value, other: &Value, path: &str, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            keys.into_iter().for_each(|key| differences(&one[key], &other[key], &format!("{path}/{key}"), found));
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().for_each(|(at, (a, b))| differences(a, b, &format!("{path}/{at}"), found));
+        }
+        _ if one == other => {}
+        _ => found.push(format!("{path}: {one} against {other}")),
     }
-    findings
 }
 
 #[test]
@@ -24,22 +26,25 @@ fn a_snapshot_taken_before_or_after_a_live_audit_gives_the_same_answer() {
     let shop = audited();
     let arguments = ["--format", "json", "--timestamp", "2026-11-23T09:45:00Z"];
     // The live audit reads at a moment of its own: one snapshot from before it and one from after it bracket that moment.
-    let before = audit(&[]);
+    shop.run(&["snapshot", "-o", "before.json"]).success();
     let live = shop.json(&[&["audit"], &arguments[..]].concat());
-    shop.run(&["snapshot", "-o", "afterwards.json"]).success();
-    let after = shop.json(&[&["audit", "--snapshot", "afterwards.json"], &arguments[..]].concat());
-
+    shop.run(&["snapshot", "-o", "after.json"]).success();
     assert!(!proposed(&live, "create").is_empty() && !proposed(&live, "drop").is_empty(), "{:#}", live["proposals"]);
-    assert!(live["refused"].as_array().unwrap().len() > 5, "{:#}", live["refused"]);
-    for (when, offline) in [("before", &before), ("after", &after)] {
-        for part in ["coverage", "proposals", "refused", "migrations", "caveats", "unmodelled"] {
-            assert_eq!(offline[part], live[part], "{part} of the snapshot taken {when}");
-        }
-        assert_eq!(findings(offline), findings(&live), "findings of the snapshot taken {when}");
+    assert!(live["refused"].as_array().unwrap().len() > 5 && live["findings"].as_array().unwrap().len() > 3, "{live:#}");
+    for name in ["before.json", "after.json"] {
+        let mut snapshot: Value = serde_json::from_str(&std::fs::read_to_string(shop.path(name)).unwrap()).unwrap();
+        // The moment alone is put right: the age of the statistics is in messages, and writes are counted over it.
+        snapshot["taken_at"] = live["about"]["taken_at"].clone();
+        shop.write(name, &snapshot.to_string());
+        let offline = shop.json(&[&["audit", "--snapshot", name], &arguments[..]].concat());
+        let mut found = Vec::new();
+        differences(&offline, &live, "", &mut found);
+        assert_eq!(found, Vec::<String>::new(), "{name}");
     }
 }
 
-/// What stays of a server when its statements, counters and catalogs are looked at; the looking itself is left out.
+/// What is seen of a server in its counters, statements and catalogs. Left out are the looking itself, and the audit's own reading
+/// of catalogs: questions that say what they are, in a read-only transaction with its own settings, that is rolled back.
 fn traces(shop: &super::Shop) -> Vec<(&'static str, String)> {
     let looks = [
         (
@@ -53,7 +58,9 @@ fn traces(shop: &super::Shop) -> Vec<(&'static str, String)> {
         (
             "statements",
             "select string_agg(queryid || ' ' || calls || ' ' || query, E'\\n' order by queryid, userid, toplevel) from pg_stat_statements
-             where query not like '/* pgload%' and query not like '/* the test looks%'",
+             where query not like '/* the test looks%' and query not like '-- Question:%' and query not like '/* pgload%'
+             and query not like 'set local %' and query not like '%savepoint attempt'
+             and query not in ('START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY', 'ROLLBACK')",
         ),
         ("relations", "select md5(string_agg(c::text, ' ' order by oid)) from pg_class c"),
         ("indexes", "select md5(string_agg(i::text, ' ' order by indexrelid)) from pg_index i"),
@@ -69,7 +76,7 @@ fn traces(shop: &super::Shop) -> Vec<(&'static str, String)> {
 
 #[test]
 fn an_audit_with_the_twin_leaves_no_trace_on_the_server() {
-    let shop = super::Shop::new(2000);
+    let shop = super::Shop::new(20_000);
     shop.sql("shop", "alter system set autovacuum = off");
     shop.sql("shop", "select pg_reload_conf()");
     for user in 1..9 {
@@ -144,7 +151,7 @@ fn where_a_literal_decides_a_redacted_snapshot_may_answer_otherwise() {
     };
     // Spelled by the schema (a check lists it), so it was kept; then no literal at all; then one that only the data had.
     let (whole, redacted) =
-        both("kept.sql", "select id, notes from prospects where status = 'qualified' and last_contacted_at is null and user_id = 7;");
+        both("kept.sql", "select id, notes from prospects where status = 'qualified' and last_contacted_at is null and user_id = $1;");
     assert_eq!(whole, redacted);
     assert!(whole[0].contains("status = 'qualified'"), "{whole:?}");
     let (whole, redacted) = both("none.sql", "select id, notes from prospects where email = $1;");
