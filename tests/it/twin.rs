@@ -365,7 +365,7 @@ async fn a_statement_that_fails_spoils_none_asked_with_it() {
     let source = source().await;
     let mut snapshot = source.snapshot.clone();
     // The second is sound to a parser, and fails when its constant is worked out.
-    let texts = "select * from shop.orders where customer_id = 7; select * from shop.orders where total = 1 / 0; \
+    let texts = "select * from shop.orders where customer_id = 7;\nselect * from shop.orders where total = 1 / 0;\n\
                  select * from shop.customers where city = 'city 3' -- the end\n;";
     snapshot.statements = pgload::advisor::workload_file::parse(texts, "three").unwrap();
     let queries = pgload::advisor::workload::read(&snapshot).queries;
