@@ -131,10 +131,18 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Returns the share of the rows for which an expression has one value; an index or statistics on it tell, else a guess.
-    pub(crate) fn expression_equality(&self, text: &str, operand: &Operand) -> f64 {
+    /// Returns the share of the rows for which an expression over these columns has one value; an index or statistics on it tell.
+    ///
+    /// Else texts are taken to stay as different as they are (`lower(email)`, `first || last`), and of others nothing is known.
+    pub(crate) fn expression_equality(&self, text: &str, columns: &[String], operand: &Operand) -> f64 {
+        let of_text =
+            |name: &String| self.table.column(name).is_some_and(|column| column.type_category == "S") && self.statistics(name).is_some();
         match self.expression_statistics(text) {
             Some(statistics) => self.one_value(statistics, operand),
+            None if !columns.is_empty() && columns.iter().all(of_text) => {
+                let distinct: f64 = columns.iter().map(|name| self.distinct(name)).product();
+                (1.0 / distinct.max(1.0)).max(1.0 / self.rows).min(1.0)
+            }
             None => EQUALITY_UNKNOWN.max(1.0 / self.rows).min(1.0),
         }
     }

@@ -177,6 +177,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_only_the_planner_knows_is_read_from_its_plan() {
+        let snapshot = sample::crm_running(&[("select id from prospects * where email = $1", 30), ("select nonsense from", 10)]);
+        let mut asked = Vec::new();
+        let workload = read_with(&snapshot, &mut |query| {
+            asked.push(query.text.clone());
+            let scan = serde_json::json!({"Node Type": "Seq Scan", "Relation Name": "prospects", "Schema": "public", "Alias": "prospects",
+                "Output": ["id"], "Filter": "(prospects.email = $1)"});
+            query.text.contains("email").then(|| serde_json::json!([{ "Plan": scan }]))
+        });
+        assert_eq!(asked.len(), 2, "both are unknown to the parser");
+        assert_eq!((workload.coverage.usable, workload.coverage.exec_time_share), (1, Some(0.75)));
+        assert_eq!(workload.queries[0].blocks[0].accesses[0].conditions[0].column, "email");
+        assert_eq!(workload.queries[0].parameters.len(), 1, "its parameter has a column to take values from");
+    }
+
+    #[test]
     fn nothing_recorded_has_no_share() {
         let workload = read(&sample::crm());
         assert_eq!((workload.queries.len(), workload.coverage.exec_time_share), (0, None));

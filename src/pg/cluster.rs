@@ -35,12 +35,14 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Arguments of `initdb` beyond pgload's own.
     pub initdb: Vec<String>,
+    /// Whether every new database has `pg_stat_statements`.
+    pub statements: bool,
 }
 
 impl Options {
     /// Asks for a server of these programs under `/tmp` with the defaults.
     pub fn new(binaries: Binaries) -> Self {
-        Self { binaries, parent: PathBuf::from("/tmp"), settings: Vec::new(), initdb: Vec::new() }
+        Self { binaries, parent: PathBuf::from("/tmp"), settings: Vec::new(), initdb: Vec::new(), statements: true }
     }
 
     /// Adds a server setting.
@@ -101,8 +103,8 @@ rm -rf "$1"
 "#;
 
 impl Cluster {
-    /// Makes and starts a server on a private socket and a free loopback port, `pg_stat_statements` loaded and present in
-    /// every new database.
+    /// Makes and starts a server on a private socket and a free loopback port, `pg_stat_statements` loaded and, unless it is
+    /// not wanted, present in every new database.
     ///
     /// Durability is off (`fsync=off`): the data is thrown away with the server. Local connections through the socket,
     /// which only this user can reach, are trusted; those over TCP need the generated password.
@@ -280,6 +282,9 @@ fn initialise(options: &Options, folder: &Path, account: Account) -> Result<Stri
     let append = || fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"))?.write_all(text.as_bytes());
     append().map_err(|source| io("write postgresql.conf".to_owned(), source))?;
 
+    if !options.statements {
+        return Ok(password);
+    }
     // Single-user mode: no connection needed, so this stays synchronous and costs about 0.1 s.
     let mut single = account.command(&options.binaries.program("postgres"), folder);
     single.args(["--single", "-F", "-c", "log_checkpoints=off", "-D"]).arg(&data).arg("template1").stdin(Stdio::piped());

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("load", &["units", "diff", "stats"]),
     ("replay", &["units", "diff", "catalog", "stats", "load"]),
     ("report", &["units", "diff", "catalog", "findings", "advisor", "migration", "replay", "stats"]),
-    ("pg", &["units", "diff", "catalog", "findings", "advisor", "migration", "replay", "load", "stats"]),
+    ("pg", &["units", "diff", "catalog", "sql", "findings", "advisor", "migration", "replay", "load", "stats"]),
     ("staging", &["pg"]),
     ("cli", &["units", "diff", "catalog", "sql", "findings", "advisor", "migration", "replay", "load", "stats", "report", "pg", "staging"]),
     // The crate's root: lib.rs reads nothing, main.rs names the crate.

@@ -37,8 +37,11 @@ const TEXTS: &[(&str, &str)] = &[
         "select sum(total) over w from public.bills where payer = $1 window w as (order by at rows between 1 preceding and current row exclude ties)",
         "payer",
     ),
-    ("update public.large set state = $1 where payer = $2", "payer"),
-    ("delete from public.large where payer = $1", "payer"),
+    (
+        "insert into public.large (id, payer, state, total) select id + $1, payer, 'again', total from public.bills where payer = $2",
+        "payer",
+    ),
+    ("update public.large set state = $1, total = total + 1 where payer = $2 and xmlelement(name a, state) is document", "payer"),
     ("select * from public.bills_of($1)", "payer"),
     ("select xmlelement(name a, id) from public.bills where note = $1 and state is not null limit $2", "note"),
     ("select body from public.parts * where kind = $1 and at > $2", "kind"),
@@ -66,7 +69,10 @@ async fn what_the_parser_refuses_is_read_from_its_plan() {
     let mut missed = Vec::new();
     for (text, key) in TEXTS {
         let snapshot = snapshot_with(&base, &[text]);
-        assert_eq!(workload::read(&snapshot).queries.len(), 0, "{text}: the parser knows it now; find another");
+        if !workload::read(&snapshot).queries.is_empty() {
+            missed.push(format!("{text}\n  the parser knows it now: find another"));
+            continue;
+        }
         let advice = advise(&snapshot, &mut twin, &BUDGET);
         let first = |proposal: &pgload::advisor::Proposal| proposal.index.keys[0].to_string();
         let keys: Vec<String> = advice.proposals.iter().map(first).collect();

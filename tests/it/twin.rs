@@ -359,3 +359,25 @@ async fn policies_bind_the_role_and_what_is_lacking_is_said() {
     assert!(twin.plan(&broken, &Configuration::default()).unwrap_err().reason.contains("nonsense"));
     assert!(twin.name().starts_with("statistics twin on PostgreSQL 1"), "{}", twin.name());
 }
+
+#[tokio::test]
+async fn a_statement_that_fails_spoils_none_asked_with_it() {
+    let source = source().await;
+    let mut snapshot = source.snapshot.clone();
+    // The second is sound to a parser, and fails when its constant is worked out.
+    let texts = "select * from shop.orders where customer_id = 7; select * from shop.orders where total = 1 / 0; \
+                 select * from shop.customers where city = 'city 3' -- the end\n;";
+    snapshot.statements = pgload::advisor::workload_file::parse(texts, "three").unwrap();
+    let queries = pgload::advisor::workload::read(&snapshot).queries;
+    let mut twin = twin(&snapshot, 1);
+    let asks: Vec<Ask<'_>> = queries.iter().map(|query| Ask { query, configuration: Configuration::default() }).collect();
+    let together = twin.plan_all(&asks);
+    let alone: Vec<_> = queries.iter().map(|query| twin.plan(query, &Configuration::default())).collect();
+    assert_eq!(together, alone);
+    for (query, answer) in queries.iter().zip(together) {
+        let failing = query.text.contains("1 / 0");
+        assert_eq!(answer.is_err(), failing, "{}: {answer:?}", query.text);
+        assert!(!failing || answer.unwrap_err().reason.contains("division by zero"));
+    }
+    assert_eq!(queries.len(), 3);
+}

@@ -126,7 +126,7 @@ fn expression_share(facts: &Facts<'_>, condition: &ExpressionCondition) -> f64 {
         Class::Equality { values } => values as f64,
         _ => 1.0,
     };
-    facts.expression_equality(&condition.expression, &condition.operand) * values
+    facts.expression_equality(&condition.expression, &condition.columns, &condition.operand) * values
 }
 
 /// Returns the key that serves a range; a `LIKE` beginning needs letters compared one by one unless the collation does so.

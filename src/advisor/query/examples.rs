@@ -567,6 +567,7 @@ fn parameters_have_a_role() {
             ("insert into docs (id, body) values ($1, $2), ($3, lower($4))", "1 id Equal, 2 body Equal, 3 id Equal, 4 body Equal"),
             ("update docs set a = $1, (b, body) = ($2, $3) where id = $4", "1 a Equal, 2 b Equal, 3 body Equal, 4 id Equal"),
             ("insert into docs (id, a) values ($1, 0) on conflict (id) do update set a = docs.a + $2", "1 id Equal, 2 a Equal"),
+            ("select 1 from docs where local_at::date = $1 and date(local_at) < $2", "1 local_at Equal, 2 local_at Below"),
             ("select 1 from docs where $1 = any(tags)", "1 tags Elements"),
             ("select 1 from live_docs where owner = $1 and name = $2", "1 owner_id Equal, 2 name Equal"),
             ("select 1 from docs where to_tsvector('english', body) @@ websearch_to_tsquery('english', $1)", "1 body Elements"),

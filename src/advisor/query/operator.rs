@@ -25,10 +25,15 @@ pub(super) fn keeps_the_type(expr: &Expr) -> bool {
         Expr::Function(function) => {
             matches!(
                 last_part(&function.name).as_str(),
-                "lower" | "upper" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
+                "lower" | "upper" | "date" | "trim" | "btrim" | "coalesce" | "nullif" | "date_trunc" | "unaccent" | "to_tsvector"
             )
         }
         Expr::Trim { .. } | Expr::Collate { .. } => true,
+        // A moment can be written where its day is asked for.
+        Expr::Cast { data_type, .. } => {
+            let name = data_type.to_string().to_lowercase();
+            name == "date" || name.starts_with("timestamp")
+        }
         _ => false,
     }
 }

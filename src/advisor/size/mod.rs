@@ -50,6 +50,11 @@ impl<'a> Sizes<'a> {
         index_size(&self.facts, candidate, self.major)
     }
 
+    /// Returns the size the index would have after a build over so many of the table's rows, whatever its predicate is thought to keep.
+    pub fn of_rows(&self, candidate: &Candidate, rows: f64) -> Bytes {
+        self.facts.get(&candidate.table).map_or(Bytes(0), |facts| over_rows(facts, candidate, rows, self.major))
+    }
+
     /// Returns the share of the table's rows that the index would hold, 0 to 1.
     pub fn predicate_share(&self, candidate: &Candidate) -> f64 {
         self.facts.get(&candidate.table).map_or(1.0, |facts| share(facts, candidate))
@@ -74,7 +79,10 @@ pub(crate) fn index_size(facts: &HashMap<Oid, Facts<'_>>, candidate: &Candidate,
 
 /// Returns the size an index on this table would have after a build.
 pub(crate) fn size_on(facts: &Facts<'_>, candidate: &Candidate, major: u32) -> Bytes {
-    let rows = facts.rows * share(facts, candidate);
+    over_rows(facts, candidate, facts.rows * share(facts, candidate), major)
+}
+
+fn over_rows(facts: &Facts<'_>, candidate: &Candidate, rows: f64, major: u32) -> Bytes {
     let pages = match candidate.method.as_str() {
         "gin" => gin::pages(facts, candidate, rows),
         "gist" | "spgist" => gist::pages(facts, candidate, rows),

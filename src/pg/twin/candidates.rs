@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::build::{self, Relation};
 use super::error::{TwinError, while_doing};
@@ -10,9 +11,10 @@ use super::schema::Step;
 use super::session::{Session, explained};
 use super::statistics::{self, Counts};
 use super::{expressions, page};
-use crate::advisor::Candidate;
+use crate::advisor::{Candidate, Sizes};
 use crate::catalog::name::quoted;
 use crate::catalog::{Oid, QualifiedName, Table};
+use crate::units::PAGE_BYTES;
 
 /// What to build for one candidate.
 #[derive(Debug, Clone)]
@@ -40,8 +42,8 @@ pub(super) struct Part {
     pub(super) table: QualifiedName,
     /// Its rows now.
     pub(super) rows: f64,
-    /// Pages of the index.
-    pub(super) pages: u64,
+    /// The index as one of this table.
+    pub(super) index: Candidate,
     /// Mean bytes of its keys together.
     pub(super) key_bytes: f64,
 }
@@ -148,6 +150,8 @@ impl Session {
     async fn measure(&mut self, orders: &[Order], built: &mut Built) -> Result<(Vec<Wanted>, Vec<Counts>), TwinError> {
         self.within("", &None).await?;
         let tables: BTreeMap<Oid, QualifiedName> = self.here.iter().map(|(name, relation)| (relation.oid, name.clone())).collect();
+        let snapshot = Arc::clone(&self.snapshot);
+        let sizes = Sizes::new(&snapshot);
         let (mut files, mut counts) = (Vec::new(), Vec::new());
         for order in orders {
             let Some(oids) = self.candidates.get(&order.number) else { continue };
@@ -161,7 +165,7 @@ impl Session {
                     Some(predicate) => self.rows_where(part, predicate).await?,
                     None => part.rows,
                 };
-                let pages = 1 + (part.pages.saturating_sub(1) as f64 * (rows / part.rows.max(1.0)).min(1.0)).ceil() as u64;
+                let pages = sizes.of_rows(&part.index, rows).0.div_ceil(PAGE_BYTES).max(1);
                 let height = (order.method == "btree").then(|| page::height(pages, part.key_bytes));
                 files.push(Wanted { path: path.into(), pages, height });
                 counts.push(Counts { oid: index.oid, pages, rows: Some(rows), all_visible: 0 });
@@ -177,7 +181,7 @@ impl Session {
         if orders.iter().all(|order| order.expressions.is_empty()) {
             return Ok(());
         }
-        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let snapshot = Arc::clone(&self.snapshot);
         let tables: BTreeMap<&QualifiedName, &Table> = snapshot.tables.iter().map(|table| (&table.name, table)).collect();
         let of_oid: BTreeMap<Oid, QualifiedName> = self.here.iter().map(|(name, relation)| (relation.oid, name.clone())).collect();
         let indexes: Vec<(QualifiedName, Relation, &Order)> = orders
@@ -192,12 +196,9 @@ impl Session {
         for (name, index, order) in &indexes {
             let Some(table) = index.table.and_then(|oid| tables.get(of_oid.get(&oid)?)) else { continue };
             for (place, expression) in &order.expressions {
-                let (Some(column), Some(attribute)) = (expressions::only_column(expression, table), attributes.numbered(name, *place))
-                else {
-                    continue;
-                };
+                let Some(attribute) = attributes.numbered(name, *place) else { continue };
                 // An expression that fails on a value of the column has no statistics, as if it were never analysed.
-                if let Ok(Some(found)) = expressions::derived(client, expression, column, table.rows_now()).await {
+                if let Ok(Some(found)) = expressions::derived(client, expression, table).await {
                     entries.push(statistics::entry(attribute, &found, false, name.to_string(), table.oid));
                 }
             }

@@ -17,6 +17,15 @@ pub struct Explained {
     pub indexes: Vec<(String, String)>,
 }
 
+/// What pricing wants of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Priced {
+    /// The total cost, in planner units.
+    pub(super) cost: f64,
+    /// Schema and name of the indexes used; the schema is empty where the server was not asked for it.
+    pub(super) indexes: Vec<(String, String)>,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Plan")]
@@ -66,6 +75,20 @@ pub(super) fn read(json: &str) -> Option<Explained> {
     Some(explained)
 }
 
+/// Reads of the server's answer what pricing wants; `None` when it is not one.
+pub(super) fn price(json: &str) -> Option<Priced> {
+    let plan = serde_json::from_str::<Vec<Answer>>(json).ok()?.pop()?.plan;
+    let mut priced = Priced { cost: plan.cost, indexes: Vec::new() };
+    indexes(&plan, "", &mut priced.indexes);
+    Some(priced)
+}
+
+fn indexes(node: &Node, schema: &str, into: &mut Vec<(String, String)>) {
+    let schema = node.schema.as_deref().unwrap_or(schema);
+    into.extend(node.index.iter().map(|index| (schema.to_owned(), index.clone())));
+    node.plans.iter().for_each(|inner| indexes(inner, schema, into));
+}
+
 fn walk(node: &Node, depth: usize, schema: &str, into: &mut Explained) {
     // A bitmap index scan names neither table nor schema: they are its parent's, and an index lives in its table's schema.
     let schema = node.schema.as_deref().unwrap_or(schema);
@@ -98,8 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn a_price_names_indexes_with_their_schema_where_it_is_said() {
+        let json = |schema: &str| {
+            format!(
+                r#"[{{"Plan": {{"Node Type": "Nested Loop", "Total Cost": 12.5, "Plan Rows": 3, "Plans": [
+                    {{"Node Type": "Index Scan", "Total Cost": 4.1, "Plan Rows": 3, {schema} "Index Name": "orders_at"}}]}}}}]"#
+            )
+        };
+        let index = |schema: &str| vec![(schema.to_owned(), "orders_at".to_owned())];
+        assert_eq!(price(&json("")), Some(Priced { cost: 12.5, indexes: index("") }));
+        assert_eq!(price(&json(r#""Schema": "shop","#)), Some(Priced { cost: 12.5, indexes: index("shop") }));
+    }
+
+    #[test]
     fn what_is_no_plan_is_none() {
-        assert_eq!(read("[]"), None);
+        assert_eq!((read("[]"), price("[]")), (None, None));
         assert_eq!(read("{}"), None);
     }
 }

@@ -4,19 +4,27 @@
 //! rows to look at, but it has the column's common values and histogram: the expression over these is what ANALYZE would
 //! find, as far as they stand for all values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::error::said;
+use super::runs;
 use crate::catalog::name::quoted;
 use crate::catalog::{Column, ColumnStatistics, Table};
 
-/// Returns the only column with statistics that the expression reads; `None` when it reads several, or none of them.
-pub(super) fn only_column<'t>(expression: &str, table: &'t Table) -> Option<&'t Column> {
-    let mut read = table.columns.iter().filter(|column| names(expression, &quoted(&column.name)));
-    let column = read.next()?;
-    (read.next().is_none() && column.statistics.is_some()).then_some(column)
+/// How many combinations of known values of several columns are looked at.
+const COMBINATIONS: usize = 200;
+
+/// Returns what ANALYZE would find in the values of an expression over columns of the table; `None` when nothing is known of one.
+pub(super) async fn derived(client: &Client, expression: &str, table: &Table) -> Result<Option<ColumnStatistics>, String> {
+    let read: Vec<&Column> = table.columns.iter().filter(|column| names(expression, &quoted(&column.name))).collect();
+    match read.as_slice() {
+        [] => Ok(None),
+        [only] => of_one(client, expression, only, table.rows_now()).await,
+        several => of_several(client, expression, several, table.rows_now()).await,
+    }
 }
 
 /// Returns whether the text holds the name as a whole word outside string literals.
@@ -30,15 +38,67 @@ fn names(text: &str, name: &str) -> bool {
     text.split('\'').step_by(2).any(found)
 }
 
-/// Returns what ANALYZE would find in the expression's values; `rows` are the table's.
-pub(super) async fn derived(client: &Client, expression: &str, column: &Column, rows: f64) -> Result<Option<ColumnStatistics>, String> {
+async fn of_one(client: &Client, expression: &str, column: &Column, rows: f64) -> Result<Option<ColumnStatistics>, String> {
     let Some(of_column) = &column.statistics else { return Ok(None) };
     if of_column.common_values.is_empty() && of_column.histogram.is_empty() {
         return Ok(None);
     }
     let common = evaluated(client, expression, column, &of_column.common_values, "u.place").await?;
     let histogram = evaluated(client, expression, column, &of_column.histogram, &format!("({expression})")).await?;
-    Ok(Some(merged(of_column, &common, &histogram, rows)))
+    let mut found = merged(of_column, &common, &histogram, rows);
+    let spread = rows * (1.0 - of_column.null_fraction - of_column.common_frequencies.iter().sum::<f64>()).max(0.0);
+    if let Some(run) = runs::mean_length(client, expression, column, &of_column.histogram, spread).await? {
+        let results = spread / run + found.common_values.len() as f64;
+        let known = if found.distinct < 0.0 { -found.distinct * rows } else { found.distinct };
+        if results < known {
+            found.distinct = results;
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Several columns have no common order, and nothing is known of which values meet: how many results there are is all that
+/// combinations at random can tell.
+async fn of_several(client: &Client, expression: &str, columns: &[&Column], rows: f64) -> Result<Option<ColumnStatistics>, String> {
+    let mut known: Vec<Vec<&str>> = Vec::new();
+    let mut distinct: f64 = 1.0;
+    for column in columns {
+        let Some(statistics) = &column.statistics else { return Ok(None) };
+        let values: Vec<&str> = statistics.common_values.iter().chain(&statistics.histogram).map(String::as_str).collect();
+        if values.is_empty() {
+            return Ok(None);
+        }
+        distinct *= statistics.distinct_values(rows);
+        known.push(values);
+    }
+    // Every list is walked at a pace of its own, so that the same values seldom meet twice.
+    let pick = |at: usize, of: usize| known[of][(at * (2 * of + 1) + at / known[of].len() * of) % known[of].len()].to_owned();
+    let lists: Vec<Vec<String>> = (0..columns.len()).map(|of| (0..COMBINATIONS).map(|at| pick(at, of)).collect()).collect();
+    let unnested: Vec<String> = (1..=columns.len()).map(|number| format!("${number}::text[]")).collect();
+    let named: Vec<String> = (1..=columns.len()).map(|number| format!("v{number}")).collect();
+    let typed: Vec<String> =
+        columns.iter().zip(&named).map(|(column, value)| format!("u.{value}::{} as {}", column.type_name, quoted(&column.name))).collect();
+    let sql = format!(
+        "select ({expression})::text, coalesce(pg_catalog.pg_column_size({expression}), 0)::int4, u.place \
+         from rows from ({}) with ordinality as u ({}, place) cross join lateral (select {}) as one order by u.place",
+        unnested.iter().map(|list| format!("pg_catalog.unnest({list})")).collect::<Vec<_>>().join(", "),
+        named.join(", "),
+        typed.join(", ")
+    );
+    let parameters: Vec<&(dyn ToSql + Sync)> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
+    let answer = client.query(&sql, &parameters).await.map_err(|error| said(&error))?;
+    let mut values: Vec<Value> = answer.iter().map(|row: &Row| (row.get(0), row.get(1), row.get(2))).collect();
+    let (count, nulls) = (values.len().max(1) as f64, values.iter().filter(|value| value.0.is_none()).count() as f64);
+    let width = values.iter().map(|value| f64::from(value.1)).sum::<f64>() / count;
+    // The same combination twice says nothing.
+    let mut seen = BTreeSet::new();
+    values.retain(|value| {
+        let at = usize::try_from(value.2).unwrap_or_default().saturating_sub(1);
+        seen.insert(lists.iter().map(|list| list.get(at).cloned()).collect::<Vec<_>>())
+    });
+    let inputs = ColumnStatistics { distinct: distinct.min(rows), ..ColumnStatistics::default() };
+    let (distinct, _) = self::distinct(&inputs, values.iter(), rows);
+    Ok(Some(ColumnStatistics { null_fraction: nulls / count, width: width.round() as u32, distinct, ..ColumnStatistics::default() }))
 }
 
 /// A value as text, its size in bytes, and its place among the inputs from 1.

@@ -16,6 +16,8 @@ mod extended;
 mod files;
 mod model;
 mod page;
+mod place;
+mod runs;
 mod schema;
 mod session;
 mod settings;

@@ -11,7 +11,7 @@ use crate::advisor::query::Query;
 use crate::advisor::{Ask, Candidate, Confidence, Configuration, CostModel, NotPlannable, Plan, Sizes, UsedIndex};
 use crate::catalog::{KeyTarget, Oid, Relations, Table, TableKind};
 use crate::pg::cluster::SUPERUSER;
-use crate::units::{Bytes, PAGE_BYTES};
+use crate::units::Bytes;
 
 impl CostModel for Twin {
     fn prepare(&mut self, candidates: &[Arc<Candidate>]) -> Vec<(Arc<Candidate>, NotPlannable)> {
@@ -154,12 +154,11 @@ impl Twin {
         }
         let snapshot = Arc::clone(&self.snapshot);
         let relations = Relations::new(&snapshot);
-        let sizes = Sizes::new(&snapshot);
         let mut orders = Vec::with_capacity(new.len());
         for candidate in new {
             let number = self.next_number;
             self.next_number += 1;
-            match order(candidate, number, &relations, &sizes) {
+            match order(candidate, number, &relations) {
                 Some(order) => {
                     self.numbers.insert(Arc::clone(candidate), number);
                     orders.push(order);
@@ -264,16 +263,14 @@ pub(super) fn key(query: &Query) -> TextKey {
 }
 
 /// Works out what to build for a candidate; `None` when its table is not in the snapshot.
-fn order(candidate: &Arc<Candidate>, number: usize, relations: &Relations<'_>, sizes: &Sizes<'_>) -> Option<Order> {
+fn order(candidate: &Arc<Candidate>, number: usize, relations: &Relations<'_>) -> Option<Order> {
     let table = relations.table(candidate.table)?;
     let mut parts = Vec::new();
     for table in with_partitions(table, relations) {
-        // As if it held every row: the planner on the twin says which share a predicate keeps.
-        let whole = Candidate { table: table.oid, table_name: table.name.clone(), predicate: None, ..Candidate::clone(candidate) };
-        let pages = sizes.of(&whole).0.div_ceil(PAGE_BYTES);
+        let index = Candidate { table: table.oid, table_name: table.name.clone(), ..Candidate::clone(candidate) };
         let width = |target: &KeyTarget| target.column().and_then(|name| table.column(name)).map_or(super::UNKNOWN_WIDTH, column_bytes);
         let key_bytes = candidate.keys.iter().map(|key| width(&key.target)).sum();
-        parts.push(Part { table: table.name.clone(), rows: table.rows_now(), pages, key_bytes });
+        parts.push(Part { table: table.name.clone(), rows: table.rows_now(), index, key_bytes });
     }
     Some(Order {
         number,

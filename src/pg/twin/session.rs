@@ -11,19 +11,23 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::build::{self, RelationsHere};
 use super::clock;
 use super::error::{TwinError, said, while_doing};
-use super::explain::{self, Explained};
+use super::explain::{self, Explained, Priced};
 use super::files::{self, Wanted};
 use super::texts::{self, Texts};
 use crate::advisor::query::Query;
 use crate::catalog::name::quoted;
 use crate::catalog::{Oid, QualifiedName, Snapshot};
 use crate::pg::{Source, connect};
+use crate::sql::wrapped::query_of;
 
 /// 5 s for one plan: planning takes milliseconds; what takes longer runs a function that reads an endless empty table.
 const STATEMENT_TIMEOUT: &str = "5s";
 
-/// Questions on their way to the server at once: it plans the next while we read the last answer.
-const IN_FLIGHT: usize = 8;
+/// Plans asked for in one message: beyond so many, the way there and back no longer counts.
+const BATCH: usize = 16;
+
+/// Messages on their way to the server at once: it plans the next while we read the last answer.
+const IN_FLIGHT: usize = 2;
 
 /// An index as the twin's owner knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +82,10 @@ pub(super) struct Session {
     existing: HashMap<Oid, Vec<Oid>>,
     /// Oids here of each candidate and its partitions' parts.
     pub(super) candidates: BTreeMap<usize, Vec<Oid>>,
-    /// What an index's name in a plan stands for.
+    /// What an index's schema and name in a plan stand for.
     names: HashMap<(String, String), Known>,
+    /// What its name alone stands for; `None` when several schemas have one of that name.
+    bare_names: HashMap<String, Option<Known>>,
     /// Search path and role in force.
     context: (String, Option<String>),
 }
@@ -97,6 +103,7 @@ impl Session {
             existing: HashMap::new(),
             candidates: BTreeMap::new(),
             names: HashMap::new(),
+            bare_names: HashMap::new(),
             context: (String::new(), None),
         }
     }
@@ -110,9 +117,10 @@ impl Session {
         self.shape(&wanted)?;
         let parents: HashMap<Oid, Option<Oid>> = self.snapshot.indexes.iter().map(|index| (index.oid, index.parent)).collect();
         let mut unusable = BTreeSet::new();
-        for index in &self.snapshot.indexes {
-            let Some(relation) = self.here.get(&index.name) else { continue };
-            self.names.insert((index.name.schema.clone(), index.name.name.clone()), Known::Existing(index.oid));
+        let snapshot = Arc::clone(&self.snapshot);
+        for index in &snapshot.indexes {
+            let Some(relation) = self.here.get(&index.name).cloned() else { continue };
+            self.learn(&index.name, Known::Existing(index.oid));
             if !index.usable() {
                 unusable.insert(relation.oid);
             }
@@ -135,11 +143,13 @@ impl Session {
     }
 
     /// Returns the connection, making it when there is none.
+    ///
+    /// Compilation is off: it has no part in costs, and `EXPLAIN` would compile expressions of dear plans without running them.
     pub(super) async fn client(&mut self) -> Result<&Client, TwinError> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let client = connect(&self.source).await?;
             let settings = format!(
-                "set statement_timeout = '{STATEMENT_TIMEOUT}'; set plan_cache_mode = force_generic_plan; set client_min_messages = error"
+                "set statement_timeout = '{STATEMENT_TIMEOUT}'; set plan_cache_mode = force_generic_plan; set client_min_messages = error; set jit = off"
             );
             client.batch_execute(&settings).await.map_err(while_doing("prepare a session"))?;
             self.context = (String::new(), None);
@@ -155,7 +165,28 @@ impl Session {
 
     /// Learns the name of an index of a candidate.
     pub(super) fn name(&mut self, name: &QualifiedName, number: usize) {
-        self.names.insert((name.schema.clone(), name.name.clone()), Known::Candidate(number));
+        self.learn(name, Known::Candidate(number));
+    }
+
+    fn learn(&mut self, name: &QualifiedName, known: Known) {
+        self.names.insert((name.schema.clone(), name.name.clone()), known);
+        let bare = self.bare_names.entry(name.name.clone()).or_insert(Some(known));
+        *bare = bare.filter(|found| *found == known);
+    }
+
+    /// Returns what a plan calls so.
+    fn known(&self, (schema, name): &(String, String)) -> Option<Known> {
+        if schema.is_empty() {
+            self.bare_names.get(name).copied().flatten()
+        } else {
+            self.names.get(&(schema.clone(), name.clone())).copied()
+        }
+    }
+
+    /// Returns how plans are asked for: with schemas (and every column read, which takes time to print) only where two indexes share a name.
+    fn explaining(&self) -> &'static str {
+        let ambiguous = self.bare_names.values().any(Option::is_none);
+        if ambiguous { "explain (format json, verbose)" } else { "explain (format json)" }
     }
 
     /// Forgets candidates and drops their indexes.
@@ -176,7 +207,13 @@ impl Session {
             client.batch_execute(&format!("drop index if exists {}", names.join(", "))).await.map_err(while_doing("drop candidates"))?;
         }
         self.flipped.retain(|oid| !oids.contains(oid));
-        self.names.retain(|_, known| !matches!(known, Known::Candidate(number) if numbers.contains(number)));
+        let numbers: BTreeSet<usize> = numbers.iter().copied().collect();
+        let dropped = |known: &Known| matches!(known, Known::Candidate(number) if numbers.contains(number));
+        self.names.retain(|_, known| !dropped(known));
+        self.bare_names.clear();
+        let names: Vec<(QualifiedName, Known)> =
+            self.names.iter().map(|((schema, name), known)| (QualifiedName::new(schema, name), *known)).collect();
+        names.iter().for_each(|(name, known)| self.learn(name, *known));
         self.candidates.retain(|number, _| !numbers.contains(number));
         Ok(())
     }
@@ -250,8 +287,10 @@ impl Session {
             return run.iter().map(|_| Err(error.to_string())).collect();
         }
         let Some(client) = &self.client else { return run.iter().map(|_| Err("no connection".to_owned())).collect() };
-        let sqls = run.iter().flat_map(|question| question.texts.sets.iter().map(|set| set.sql.as_str()));
-        let mut plans = stream::iter(sqls).map(|sql| explained(client, sql)).buffered(IN_FLIGHT);
+        let explain = self.explaining();
+        let sqls: Vec<&str> = run.iter().flat_map(|question| question.texts.sets.iter().map(|set| set.sql.as_str())).collect();
+        let batches = stream::iter(sqls.chunks(BATCH)).map(|batch| priced(client, explain, batch)).buffered(IN_FLIGHT);
+        let mut plans = batches.flat_map(stream::iter);
         let mut answers = Vec::with_capacity(run.len());
         for question in run {
             let mut found = Vec::with_capacity(question.texts.sets.len());
@@ -269,7 +308,7 @@ impl Session {
     }
 
     /// Folds the plans of a statement's value sets into one answer; where none could be planned, the generic plan answers.
-    async fn fold(&self, question: &Question, found: Vec<(f64, Result<Explained, String>)>) -> Result<Answer, String> {
+    async fn fold(&self, question: &Question, found: Vec<(f64, Result<Priced, String>)>) -> Result<Answer, String> {
         let mut approximate = question.texts.approximate.clone();
         let mut reason = None;
         let mut plans = Vec::with_capacity(found.len());
@@ -289,8 +328,7 @@ impl Session {
         }
         let weight: f64 = plans.iter().map(|(weight, _)| weight).sum();
         let cost = plans.iter().map(|(weight, plan)| weight * plan.cost).sum::<f64>() / weight.max(f64::MIN_POSITIVE);
-        let used: BTreeSet<Known> =
-            plans.iter().flat_map(|(_, plan)| &plan.indexes).filter_map(|name| self.names.get(name).copied()).collect();
+        let used: BTreeSet<Known> = plans.iter().flat_map(|(_, plan)| &plan.indexes).filter_map(|name| self.known(name)).collect();
         Ok(Answer { cost, used: used.into_iter().collect(), approximate })
     }
 
@@ -319,7 +357,7 @@ impl Session {
             self.show(&visible).await.map_err(|error| error.to_string())?;
             self.within(&query.search_path, &None).await.map_err(|error| error.to_string())?;
             let client = self.client().await.map_err(|error| error.to_string())?;
-            let text = query.text.trim().trim_end_matches(';').to_owned();
+            let text = query_of(query.text.trim().trim_end_matches(';')).to_owned();
             let (text, statement) = texts::prepared(client, text).await?;
             let parameters = statement.params().len();
             // Not by way of PREPARE where nothing is open: it takes fewer kinds of statement than EXPLAIN.
@@ -354,9 +392,32 @@ pub(super) async fn explained(client: &Client, sql: &str) -> Result<Explained, S
     read(answer)
 }
 
-/// Asks for the plan of a prepared statement whatever its values.
-async fn generically(client: &Client, generic: &super::texts::Generic) -> Result<Explained, String> {
-    read(client.simple_query(&executed(generic)).await)
+/// Asks for the prices of several texts at once; where one of them fails, for each alone.
+async fn priced(client: &Client, explain: &str, sqls: &[&str]) -> Vec<Result<Priced, String>> {
+    // A text may end with a comment, which ends with its line.
+    let all: Vec<String> = sqls.iter().map(|sql| format!("{explain} {sql}")).collect();
+    if let Ok(messages) = client.simple_query(&all.join("\n;")).await {
+        let answers: Vec<&[SimpleQueryMessage]> =
+            messages.split_inclusive(|message| matches!(message, SimpleQueryMessage::CommandComplete(_))).collect();
+        if answers.len() == sqls.len() {
+            return answers.into_iter().map(price).collect();
+        }
+    }
+    let mut answers = Vec::with_capacity(sqls.len());
+    for sql in &all {
+        let answer = client.simple_query(sql).await.map_err(|error| said(&error));
+        answers.push(answer.and_then(|messages| price(&messages)));
+    }
+    answers
+}
+
+fn price(messages: &[SimpleQueryMessage]) -> Result<Priced, String> {
+    first_value(messages).and_then(explain::price).ok_or_else(|| "the server gave no plan for it".to_owned())
+}
+
+/// Asks for the price of a prepared statement whatever its values.
+async fn generically(client: &Client, generic: &super::texts::Generic) -> Result<Priced, String> {
+    price(&client.simple_query(&executed(generic)).await.map_err(|error| said(&error))?)
 }
 
 /// Returns what explains a prepared statement whatever its values.

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::error::while_doing;
 use super::session::Session;
 use super::worker::{self, Worker};
-use super::{Options, Twin, TwinError, Unmodelled, build, clock, extended, settings, statistics};
+use super::{Options, Twin, TwinError, Unmodelled, build, clock, extended, place, settings, statistics};
 use crate::catalog::name::literal;
 use crate::catalog::{Oid, Snapshot};
 use crate::pg::cluster::{self, Cluster};
@@ -28,7 +28,7 @@ struct Built {
 pub(super) fn start(snapshot: &Snapshot, options: &Options) -> Result<Twin, TwinError> {
     let begun = Instant::now();
     let local_major = options.binaries.major().unwrap_or(0);
-    let cluster = Cluster::start(&server(options, local_major))?;
+    let cluster = cluster(&server(options, local_major))?;
     let snapshot = Arc::new(snapshot.clone());
     let workers = options.workers.max(1);
     // A thread of its own: the caller's may be one that must not start a runtime.
@@ -64,6 +64,20 @@ pub(super) fn start(snapshot: &Snapshot, options: &Options) -> Result<Twin, Twin
     })
 }
 
+/// Starts the server on files in memory where there is room, else on disk: making them is most of what a start takes.
+fn cluster(options: &cluster::Options) -> Result<Cluster, cluster::ClusterError> {
+    if let Some(parent) = place::in_memory() {
+        let options = cluster::Options { parent, ..options.clone() };
+        // Whatever is wrong with that place, the usual one may do.
+        if let Ok(cluster) = Cluster::start(&options) {
+            return Ok(cluster);
+        }
+    }
+    Cluster::start(options)
+}
+
+/// Not with `wal_level=minimal`: a commit would then read the pages of new indexes into shared buffers, where they stay as they were
+/// before their files were given heights.
 fn server(options: &Options, local_major: u32) -> cluster::Options {
     let settings = [
         ("shared_preload_libraries", ""),
@@ -71,6 +85,10 @@ fn server(options: &Options, local_major: u32) -> cluster::Options {
         ("autovacuum", "off"),
         ("synchronous_commit", "off"),
         ("track_counts", "off"),
+        ("track_activities", "off"),
+        // The catalog queries of building are dear enough to be compiled, and too small to be worth it.
+        ("jit", "off"),
+        ("update_process_title", "off"),
         ("track_io_timing", "off"),
         ("max_connections", "40"),
         ("max_wal_senders", "0"),
@@ -83,6 +101,9 @@ fn server(options: &Options, local_major: u32) -> cluster::Options {
     ];
     let mut wanted = cluster::Options::new(options.binaries.clone());
     wanted = settings.into_iter().fold(wanted, |wanted, (name, value)| wanted.with(name, value));
+    wanted.statements = false;
+    // 1 MiB: the first segments are written in full before anything else happens.
+    wanted.initdb.push("--wal-segsize=1".to_owned());
     if local_major >= 18 {
         // Pages written from outside carry no checksum.
         wanted.initdb.push("--no-data-checksums".to_owned());

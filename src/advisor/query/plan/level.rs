@@ -43,8 +43,7 @@ impl Writing<'_, '_> {
         self.output(top, &mut level);
         let mut node = top;
         let mut above = "";
-        loop {
-            let Some(child) = children(node).first().copied() else { break };
+        while let Some(child) = children(node).first().copied() {
             match kind(node) {
                 // A limit below a sort or a group is a subquery's.
                 "Limit" if level.cut.is_empty() && level.order.is_empty() && !level.folds => level.cut = self.cut(node),
