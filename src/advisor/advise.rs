@@ -20,7 +20,7 @@ use super::selection::{Task, drops, select};
 use super::weights::weights;
 use super::workload;
 use super::write_cost::Writes;
-use crate::catalog::{Oid, Relations, Snapshot};
+use crate::catalog::{Oid, Relations, Snapshot, StatementSource};
 
 /// Returns the indexes worth building, priced by arithmetic on the snapshot's statistics.
 pub fn advise_by_estimate(snapshot: &Snapshot, budget: &Budget) -> Advice {
@@ -61,6 +61,13 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
     proposals.sort_by(|(a, one), (b, other)| other.workload_cost.before.total_cmp(&one.workload_cost.before).then(a.cmp(b)));
     let mut caveats = prices.caveats();
     caveats.extend(approximate);
+    if snapshot.redacted && matches!(snapshot.statement_source, StatementSource::File { .. }) {
+        caveats.push(
+            "The snapshot is redacted: a literal of the given statements that its statistics no longer hold is taken as rare, so that indexes and \
+             plans that depend on one may look smaller and cheaper than they are."
+                .to_owned(),
+        );
+    }
     if selection.cut_short {
         caveats.push("The time was over before the search was: more time may find a better set.".to_owned());
     }

@@ -87,8 +87,8 @@ impl Snapshot {
         nodes::window_days(self.server.stats_reset_at, self.server.started_at, self.taken_at)
     }
 
-    /// Returns the execution time of all statements, in milliseconds.
+    /// Returns the execution time of all statements but pgload's own, in milliseconds.
     pub fn exec_ms_total(&self) -> f64 {
-        self.statements.iter().map(|statement| statement.exec_ms_total).sum()
+        self.statements.iter().filter(|statement| !statement.is_own()).map(|statement| statement.exec_ms_total).sum()
     }
 }

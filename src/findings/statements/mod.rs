@@ -74,7 +74,7 @@ impl<'a> Statements<'a> {
     pub fn new(relations: &Relations<'a>) -> Self {
         let snapshot = relations.snapshot;
         // Statements inside functions are already part of the time of the call that ran them.
-        let top_level = || snapshot.statements.iter().filter(|statement| statement.top_level);
+        let top_level = || snapshot.statements.iter().filter(|statement| statement.top_level && !statement.is_own());
         let ms: f64 = top_level().map(|statement| statement.exec_ms_total).sum();
         let calls: u64 = top_level().map(|statement| statement.calls).sum();
         let mut by_id: BTreeMap<&str, Recorded<'a>> = BTreeMap::new();

@@ -12,6 +12,7 @@ const PROSPECTS: u32 = 20_000;
 
 const OBJECTS: &str = "
     alter system set autovacuum = off;
+    alter system set pg_stat_statements.track_utility = off;
     select pg_reload_conf();
     create index meetings_prospect_again on meetings (prospect_id);
     create index prospects_email_lower on prospects (lower(email));

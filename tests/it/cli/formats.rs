@@ -64,7 +64,6 @@ fn every_format_for_people_says_all_that_a_dba_asks_of_a_proposal() {
             "has the same definition and stays",
             "Indexes to drop",
             "Not proposed",
-            "no plan uses it",
             "already covered by",
             "Migrations",
             ".down.sql",
@@ -88,7 +87,8 @@ fn drops_have_a_migration_of_their_own() {
     let of = |action: &str| migrations.iter().filter(|migration| migration["action"] == action).collect::<Vec<_>>();
     assert!(!of("create").is_empty() && !of("drop").is_empty(), "{migrations:#?}");
     for migration in migrations {
-        let read = |key: &str| std::fs::read_to_string(shop.path("own-files").join(migration[key].as_str().unwrap())).unwrap();
+        let folder = shop.path(migration["folder"].as_str().unwrap());
+        let read = |key: &str| std::fs::read_to_string(folder.join(migration[key].as_str().unwrap())).unwrap();
         // What begins a line is run; the check that follows speaks of either in its messages.
         let runs = |text: &str, what: &str| text.lines().any(|line| line.starts_with(what));
         let (up, back) = (read("file"), read("down_file"));

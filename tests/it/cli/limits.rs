@@ -104,7 +104,8 @@ fn a_files_weights_decide_and_its_bad_statements_are_told() {
     // Scanned indexes that the file does not speak of stay: something scans them.
     let dropped = proposed(&email, "drop");
     assert!(!dropped.contains(&"prospects_new".to_owned()) && !dropped.contains(&"prospects_tags".to_owned()), "{dropped:?}");
-    assert!(dropped.contains(&"meetings_prospect_again".to_owned()), "a copy is one whatever runs: {dropped:?}");
+    let copies = dropped.iter().filter(|name| ["meetings_prospect_again", "idx_meetings_prospect_id"].contains(&name.as_str()));
+    assert_eq!(copies.count(), 1, "a copy is one whatever runs: {dropped:?}");
 
     for (format, said) in [("table", "of the given workload"), ("markdown", "of the given workload"), ("sarif", "index-proposal")] {
         let output = shop.run(&["audit", "--snapshot", "audited.json", "--workload", "weights-1000.sql", "--format", format]).success();
