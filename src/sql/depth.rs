@@ -66,7 +66,8 @@ impl Level {
 fn is_natural(before: &[Token]) -> bool {
     let kind = |word: &String| matches!(word.as_str(), "left" | "right" | "full" | "inner" | "outer");
     let mut words = before.iter().rev().map_while(word);
-    words.find(|word| !kind(word)).is_some_and(|word| word == "natural")
+    // After another JOIN it is a table of that name, and the joins nest.
+    words.find(|word| !kind(word)).is_some_and(|word| word == "natural") && words.next().is_none_or(|word| word != "join" && word != "from")
 }
 
 /// Returns whether a word begins a clause, or an arm of `CASE`.

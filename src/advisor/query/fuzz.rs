@@ -87,6 +87,7 @@ fn deep_nesting_is_answered() {
         survives(&format!("select {} from prospects", "case when score > 1 then ".repeat(depth)));
         survives(&format!("select * from prospects{}", " natural join prospects".repeat(depth.min(500))));
         survives(&format!("select * from prospects{}", " join prospects".repeat(depth)));
+        survives(&format!("select * from prospects{} join prospects", " natural join".repeat(depth)));
         survives(&format!("select * from prospects{}", " left join prospects p on p.id = $1".repeat(depth.min(500))));
         survives(&format!("select 1 from prospects{}", " union all select 1 from prospects".repeat(depth)));
         survives(&format!("{}select 1{}", "with x as (".repeat(depth), ") select * from x".repeat(depth)));
