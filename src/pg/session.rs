@@ -154,6 +154,9 @@ async fn prepare(client: &Client, spec: &StatementSpec) -> Result<Statement, Ope
     })
 }
 
+/// SQLSTATEs after which the server closes the connection: terminated by an administrator, crashed, database dropped, idle too long.
+const GOODBYES: &[&str] = &["57P01", "57P02", "57P04", "57P05", "25P03"];
+
 /// A connection and the statements prepared on it, by label.
 #[derive(Debug)]
 struct Link {
@@ -208,7 +211,14 @@ impl Session for SqlSession<'_> {
         };
         match answer {
             Ok(rows) => Outcome::done(label, rows),
-            Err(error) => Outcome::failed(label, error.code().map_or(CONNECTION, |code| code.code())),
+            Err(error) => {
+                let code = error.code().map_or(CONNECTION, |code| code.code()).to_owned();
+                // The server says goodbye before it hangs up: another call on this connection would fail for nothing.
+                if code == CONNECTION || GOODBYES.contains(&code.as_str()) {
+                    self.link = None;
+                }
+                Outcome::failed(label, &code)
+            }
         }
     }
 }
