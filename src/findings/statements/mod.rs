@@ -1,7 +1,7 @@
 //! Recorded statements as the rules see them: all roles' calls added up, each text parsed once for all rules.
 //!
 //! Only statements that read or write rows of user tables are here, with a query id and a text this role may see. A text is
-//! parsed when the first rule asks for it ([`Recorded::reading`]), so that an audit parses what has weight and no more.
+//! parsed when the first rule asks for it (`Recorded::reading`), so that an audit parses what has weight and no more.
 
 pub(crate) mod comparison;
 pub(crate) mod level;
