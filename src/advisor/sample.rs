@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Candidate, CandidateKey};
 use crate::catalog::{
-    Column, ColumnStatistics, Index, IndexUsage, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource,
-    Table, TableKind, TableUsage,
+    Column, ColumnStatistics, Index, Key, KeyTarget, QualifiedName, Server, Setting, Snapshot, Statement, StatementSource, Table,
+    TableKind, TableUsage,
 };
 
 /// A column's type, distinct values (negative: a share of the rows) and correlation.
@@ -82,31 +82,11 @@ pub(crate) fn index(oid: u32, table: u32, name: &str, columns: &[&str]) -> Index
         oid,
         name: QualifiedName::new("public", name),
         table,
-        access_method: "btree".into(),
         keys: columns.iter().map(key).collect(),
-        included: Vec::new(),
-        predicate: None,
-        unique: false,
-        nulls_not_distinct: false,
-        primary: false,
-        exclusion: false,
-        constraint: None,
-        referenced: false,
-        valid: true,
-        ready: true,
-        live: true,
-        building: false,
-        clustered: false,
-        replica_identity: false,
-        extension: None,
-        parent: None,
         size_bytes: 4 << 20,
         pages: 0,
-        rows: None,
         definition: String::new(),
-        options: Vec::new(),
-        expression_statistics: Vec::new(),
-        usage: IndexUsage::default(),
+        ..crate::catalog::sample::index(name)
     }
 }
 
@@ -117,24 +97,10 @@ pub(crate) fn primary(oid: u32, table: u32, name: &str) -> Index {
 pub(crate) fn statement(id: u64, text: &str, calls: u64, rows: u64, exec_ms_total: f64) -> Statement {
     Statement {
         query_id: Some(id.to_string()),
-        user: "app".into(),
-        query: Some(text.into()),
-        top_level: true,
-        calls,
         rows,
         exec_ms_total,
         exec_ms_mean: exec_ms_total / calls.max(1) as f64,
-        exec_ms_min: 0.0,
-        exec_ms_max: 0.0,
-        exec_ms_deviation: 0.0,
-        shared_blocks_hit: 0,
-        shared_blocks_read: 0,
-        temp_blocks_read: 0,
-        temp_blocks_written: 0,
-        wal_bytes: 0,
-        stats_since: None,
-        parameters: Vec::new(),
-        search_path: "\"$user\", public".into(),
+        ..Statement::given(text, calls, "app", "\"$user\", public")
     }
 }
 

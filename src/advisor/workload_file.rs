@@ -217,27 +217,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 }
 
 fn statement(name: String, query: &str, calls: u64) -> Statement {
-    Statement {
-        query_id: Some(name),
-        user: String::new(),
-        query: Some(query.to_owned()),
-        top_level: true,
-        calls,
-        rows: 0,
-        exec_ms_total: 0.0,
-        exec_ms_mean: 0.0,
-        exec_ms_min: 0.0,
-        exec_ms_max: 0.0,
-        exec_ms_deviation: 0.0,
-        shared_blocks_hit: 0,
-        shared_blocks_read: 0,
-        temp_blocks_read: 0,
-        temp_blocks_written: 0,
-        wal_bytes: 0,
-        stats_since: None,
-        parameters: Vec::new(),
-        search_path: SEARCH_PATH.to_owned(),
-    }
+    Statement { query_id: Some(name), ..Statement::given(query, calls, "", SEARCH_PATH) }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub mod order;
 pub mod redact;
 pub mod relations;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod server;
 pub mod statement;
 pub mod table;

@@ -48,7 +48,7 @@ pub(super) fn snapshot() -> Snapshot {
 }
 
 /// An index `shop.NAME` over column `a` of table 1.
-pub(super) fn index(name: &str) -> Index {
+pub(crate) fn index(name: &str) -> Index {
     Index {
         oid: 100,
         name: QualifiedName::new("shop", name),
@@ -138,23 +138,11 @@ pub(super) fn column(name: &str, type_name: &str, category: &str, statistics: Co
 pub(super) fn statement(query: &str) -> Statement {
     Statement {
         query_id: Some("1".to_owned()),
-        user: "app".to_owned(),
-        query: Some(query.to_owned()),
-        top_level: true,
-        calls: 1,
         rows: 1,
         exec_ms_total: 1.0,
         exec_ms_mean: 1.0,
         exec_ms_min: 1.0,
         exec_ms_max: 1.0,
-        exec_ms_deviation: 0.0,
-        shared_blocks_hit: 0,
-        shared_blocks_read: 0,
-        temp_blocks_read: 0,
-        temp_blocks_written: 0,
-        wal_bytes: 0,
-        stats_since: None,
-        parameters: Vec::new(),
-        search_path: "shop".to_owned(),
+        ..Statement::given(query, 1, "app", "shop")
     }
 }

@@ -54,6 +54,31 @@ pub const OWN_MARK: &str = "/* pgload */";
 const OWN_FILE: &str = "-- Question:";
 
 impl Statement {
+    /// Returns a statement that was given and not recorded: it has a text and a weight, and nothing was measured of it.
+    pub fn given(query: impl Into<String>, calls: u64, user: impl Into<String>, search_path: impl Into<String>) -> Self {
+        Self {
+            query_id: None,
+            user: user.into(),
+            query: Some(query.into()),
+            top_level: true,
+            calls,
+            rows: 0,
+            exec_ms_total: 0.0,
+            exec_ms_mean: 0.0,
+            exec_ms_min: 0.0,
+            exec_ms_max: 0.0,
+            exec_ms_deviation: 0.0,
+            shared_blocks_hit: 0,
+            shared_blocks_read: 0,
+            temp_blocks_read: 0,
+            temp_blocks_written: 0,
+            wal_bytes: 0,
+            stats_since: None,
+            parameters: Vec::new(),
+            search_path: search_path.into(),
+        }
+    }
+
     /// Returns whether pgload itself sent it.
     pub fn is_own(&self) -> bool {
         let text = self.query.as_deref().unwrap_or_default().trim_start();

@@ -39,7 +39,7 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
     }
     // A statement of weight 0 is never called.
     let called = weighted.into_iter().filter(|(_, weight)| *weight > 0.0);
-    counted.extend(called.map(|(sql, weight)| statement(sql, ((weight * unit as f64).round() as u64).max(1), &user, &search_path)));
+    counted.extend(called.map(|(sql, weight)| Statement::given(sql, ((weight * unit as f64).round() as u64).max(1), &user, &search_path)));
     if counted.is_empty() {
         return Err(Failure::usage(format!("read workload {}: expected at least one statement", files[0].display())));
     }
@@ -51,28 +51,4 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
 
 fn extension(file: &Path) -> &str {
     file.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
-}
-
-fn statement(sql: String, calls: u64, user: &str, search_path: &str) -> Statement {
-    Statement {
-        query_id: None,
-        user: user.to_owned(),
-        query: Some(sql),
-        top_level: true,
-        calls,
-        rows: 0,
-        exec_ms_total: 0.0,
-        exec_ms_mean: 0.0,
-        exec_ms_min: 0.0,
-        exec_ms_max: 0.0,
-        exec_ms_deviation: 0.0,
-        shared_blocks_hit: 0,
-        shared_blocks_read: 0,
-        temp_blocks_read: 0,
-        temp_blocks_written: 0,
-        wal_bytes: 0,
-        stats_since: None,
-        parameters: Vec::new(),
-        search_path: search_path.to_owned(),
-    }
 }

@@ -19,32 +19,13 @@ pub(crate) fn index(keys: &str) -> Sketch {
     Sketch(Index {
         oid: 0,
         name: QualifiedName::new("public", ""),
-        table: 1,
-        access_method: "btree".to_owned(),
         keys,
-        included: vec![],
-        predicate: None,
-        unique: false,
-        nulls_not_distinct: false,
-        primary: false,
-        exclusion: false,
-        constraint: None,
-        referenced: false,
-        valid: true,
-        ready: true,
-        live: true,
-        building: false,
-        clustered: false,
-        replica_identity: false,
-        extension: None,
-        parent: None,
         size_bytes: 10 << 20,
         pages: 0,
         rows: Some(100_000.0),
         definition: String::new(),
-        options: vec![],
         expression_statistics: vec![None; expressions],
-        usage: IndexUsage::default(),
+        ..crate::catalog::sample::index("")
     })
 }
 
@@ -237,24 +218,13 @@ impl Sample {
     pub(crate) fn statement(&mut self, id: &str, query: &str, calls: u64, mean: f64) -> &mut Statement {
         self.snapshot.statements.push(Statement {
             query_id: Some(id.to_owned()),
-            user: "app".to_owned(),
-            query: Some(query.to_owned()),
-            top_level: true,
-            calls,
             rows: calls,
             exec_ms_total: mean * calls as f64,
             exec_ms_mean: mean,
             exec_ms_min: mean,
             exec_ms_max: mean,
-            exec_ms_deviation: 0.0,
             shared_blocks_hit: calls * 10,
-            shared_blocks_read: 0,
-            temp_blocks_read: 0,
-            temp_blocks_written: 0,
-            wal_bytes: 0,
-            stats_since: None,
-            parameters: Vec::new(),
-            search_path: "public".to_owned(),
+            ..Statement::given(query, calls, "app", "public")
         });
         self.snapshot.statements.last_mut().expect("just pushed")
     }

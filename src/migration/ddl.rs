@@ -239,32 +239,9 @@ pub(crate) mod tests {
         Index {
             oid: 10,
             name: QualifiedName::new("public", "idx"),
-            table: 1,
-            access_method: "btree".into(),
             keys: Vec::new(),
-            included: Vec::new(),
-            predicate: None,
-            unique: false,
-            nulls_not_distinct: false,
-            primary: false,
-            exclusion: false,
-            constraint: None,
-            referenced: false,
-            valid: true,
-            ready: true,
-            live: true,
-            building: false,
-            clustered: false,
-            replica_identity: false,
-            extension: None,
-            parent: None,
-            size_bytes: 8192,
-            pages: 1,
-            rows: None,
             definition: definition.into(),
-            options: Vec::new(),
-            expression_statistics: Vec::new(),
-            usage: crate::catalog::IndexUsage::default(),
+            ..crate::catalog::sample::index("idx")
         }
     }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Statement};
@@ -154,9 +155,6 @@ async fn prepare(client: &Client, spec: &StatementSpec) -> Result<Statement, Ope
     })
 }
 
-/// SQLSTATEs after which the server closes the connection: terminated by an administrator, crashed, database dropped, idle too long.
-const GOODBYES: &[&str] = &["57P01", "57P02", "57P04", "57P05", "25P03"];
-
 /// A connection and the statements prepared on it, by label.
 #[derive(Debug)]
 struct Link {
@@ -212,12 +210,12 @@ impl Session for SqlSession<'_> {
         match answer {
             Ok(rows) => Outcome::done(label, rows),
             Err(error) => {
-                let code = error.code().map_or(CONNECTION, |code| code.code()).to_owned();
-                // The server says goodbye before it hangs up: another call on this connection would fail for nothing.
-                if code == CONNECTION || GOODBYES.contains(&code.as_str()) {
+                let severity = error.as_db_error().map(|db| db.parsed_severity());
+                // After FATAL the server hangs up: another call on this connection would fail for nothing.
+                if matches!(severity, None | Some(Some(Severity::Fatal | Severity::Panic))) {
                     self.link = None;
                 }
-                Outcome::failed(label, &code)
+                Outcome::failed(label, error.code().map_or(CONNECTION, |code| code.code()))
             }
         }
     }
