@@ -44,7 +44,8 @@ pub fn advise<M: CostModel + ?Sized>(snapshot: &Snapshot, model: &mut M, budget:
     let planned = plannable(&mut prices, &queries, &mut coverage);
     let groups = numbered(&prices, &generated.groups);
     let existing: HashMap<Oid, usize> = snapshot.tables.iter().map(|table| (table.oid, relations.indexes_of(table.oid).len())).collect();
-    let task = Task { writes: &write_costs, groups: &groups, existing: &existing, budget, planned: &planned };
+    let tables_bytes = snapshot.tables.iter().map(|table| table.heap_bytes).sum();
+    let task = Task { writes: &write_costs, groups: &groups, existing: &existing, budget, planned: &planned, tables_bytes };
     let selection = select(&mut prices, &task);
 
     let mut names = IndexNames::new(snapshot);

@@ -180,23 +180,15 @@ impl<'q, M: CostModel + ?Sized> Prices<'q, M> {
         self.plan(query, marks).map_or(f64::INFINITY, |plan| plan.cost)
     }
 
-    /// Returns the cost, or where it is not known one that it cannot be below.
-    pub(crate) fn least_cost(&mut self, question: &Question) -> f64 {
-        match self.recall(question) {
-            Some(answer) => answer.map_or(f64::INFINITY, |at| self.memory[question.query].plans[at].plan.cost),
-            None => self.memory[question.query].open.get(&question.present).map_or(0.0, |open| open.above),
-        }
-    }
-
-    /// Returns the marked candidates a statement's plan uses.
-    pub(crate) fn used(&mut self, query: usize, marks: &[bool]) -> Vec<usize> {
-        let question = self.question(query, marks);
+    /// Returns a question's cost, as [`Prices::cost`] does, and the candidates its plan uses.
+    pub(crate) fn answer(&mut self, question: &Question) -> (f64, Vec<usize>) {
         self.fetch([question.clone()]);
-        let memory = &self.memory[query];
-        let Some(Ok(at)) = memory.known.get(&question.present) else { return Vec::new() };
-        let used = &memory.plans[*at].used;
-        let relevant = self.relevant[query].iter().enumerate();
-        relevant.filter(|(bit, item)| has(used, *bit) && **item < self.candidates.len()).map(|(_, item)| *item).collect()
+        let memory = &self.memory[question.query];
+        let Some(Ok(at)) = memory.known.get(&question.present) else { return (f64::INFINITY, Vec::new()) };
+        let seen = &memory.plans[*at];
+        let relevant = self.relevant[question.query].iter().enumerate();
+        let used = relevant.filter(|(bit, item)| has(&seen.used, *bit) && **item < self.candidates.len()).map(|(_, item)| *item);
+        (seen.plan.cost, used.collect())
     }
 
     /// Tells the model which candidates may still be asked about.

@@ -1,9 +1,10 @@
-//! Every set a search passed through, and the best of them that a budget admits.
+//! Every set that was planned, and the best of them that a budget admits.
 //!
 //! Parts of the workload that have nothing to do with each other are searched apart; here their sets are put together.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::explore::Explored;
 use super::guard::{size_max, uncrowded, writes_max};
 use super::state::{Search, State};
 use super::{Part, Task};
@@ -12,21 +13,20 @@ use crate::advisor::cost::CostModel;
 /// Combinations kept while parts are put together. Beyond it, of combinations of about the same size only the cheapest.
 const POINTS_MAX: usize = 2_000;
 
-/// Sets passed through, by members.
+/// Sets that were planned, by members.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     sets: HashMap<Vec<usize>, Entry>,
-    explored: Vec<usize>,
+    /// What is left of a set without what is not worth an index, once that was asked; `None` when all is.
+    tidied: HashMap<Vec<usize>, Option<Point>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     total: f64,
     size: u64,
-    /// The lowest step of the ladder that found it; 0 for the walks.
-    level: usize,
-    /// Whether every member is worth an index beside the others, once that was asked.
-    helps: Option<bool>,
+    /// The narrowest search that found it.
+    width: usize,
 }
 
 /// The answer for one budget.
@@ -52,40 +52,48 @@ struct Point {
     set: Vec<usize>,
 }
 
+impl Point {
+    /// Cheapest first, the smaller and shorter of equals.
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        let cost = self.total.total_cmp(&other.total).then(self.size.cmp(&other.size));
+        cost.then(self.set.len().cmp(&other.set.len())).then_with(|| self.set.cmp(&other.set))
+    }
+}
+
 impl Archive {
     /// Remembers a set as a possible answer. The first way to a set prices it, lest rounding on another way decide.
-    pub(super) fn keep(&mut self, state: &State, level: usize) {
-        let fresh = Entry { total: state.total, size: state.size, level, helps: None };
-        let entry = self.sets.entry(state.members.iter().copied().collect()).or_insert(fresh);
-        entry.level = entry.level.min(level);
+    pub(super) fn keep(&mut self, state: &State, width: usize) {
+        let fresh = Entry { total: state.total, size: state.size, width };
+        self.sets.entry(state.members.iter().copied().collect()).or_insert(fresh);
     }
 
-    /// Returns whether these candidates were not explored just before, and remembers them.
-    pub(super) fn is_news(&mut self, items: &[usize]) -> bool {
-        let news = self.explored != items;
-        items.clone_into(&mut self.explored);
-        news
-    }
-
-    /// Returns the cheapest set of at most that size that this or a lower step found, with its cost.
-    pub(super) fn cheapest(&self, most: u64, level: usize) -> Option<(Vec<usize>, f64)> {
-        let within = self.sets.iter().filter(|(_, entry)| entry.size <= most && entry.level <= level && entry.total.is_finite());
+    /// Returns the cheapest set of at most that size.
+    pub(super) fn cheapest(&self, most: u64) -> Option<Vec<usize>> {
+        let within = self.sets.iter().filter(|(_, entry)| entry.size <= most && entry.total.is_finite());
         let least =
             within.min_by(|(a, one), (b, other)| one.total.total_cmp(&other.total).then(one.size.cmp(&other.size)).then_with(|| a.cmp(b)));
-        least.map(|(set, entry)| (set.clone(), entry.total))
+        least.map(|(set, _)| set.clone())
     }
 }
 
 impl<M: CostModel + ?Sized> Search<'_, '_, M> {
-    /// Returns the best set the budget admits, not dearer than the one picked before; the smaller of near-equals.
-    pub(super) fn pick(&mut self, parts: &[Part], archives: &mut [Archive], task: &Task<'_>, before: Option<&Picked>) -> Picked {
-        let bare =
-            |part: &Part| part.queries.iter().map(|query| self.bare[*query].unwrap_or_default() * self.prices.weight(*query)).sum::<f64>();
+    /// Returns the best set the budget admits that a search of this width found, not dearer than the one picked before; the
+    /// smaller of near-equals.
+    pub(super) fn pick(
+        &mut self,
+        parts: &[Part],
+        explored: &mut [Explored],
+        task: &Task<'_>,
+        width: usize,
+        before: Option<&Picked>,
+    ) -> Picked {
         // Statements no candidate matters to cost what they cost.
-        let constant = (self.guard.workload - parts.iter().map(bare).sum::<f64>()).max(0.0);
+        let bare = parts.iter().map(|part| self.bare_of(part).values().sum::<f64>()).sum::<f64>();
+        let constant = (self.guard.workload - bare).max(0.0);
         let mut points = vec![Point { total: constant, size: 0, writes: 0.0, set: Vec::new() }];
-        for (part, archive) in parts.iter().zip(archives) {
-            let own = self.frontier(part, archive, task);
+        let alone = parts.len() == 1;
+        for (part, explored) in parts.iter().zip(explored) {
+            let own = self.frontier(part, &mut explored.archive, task, width, alone);
             points = combined(&points, &own, task, writes_max(task, self.guard.workload));
         }
         let best = points.iter().map(|point| point.total).fold(f64::INFINITY, f64::min);
@@ -104,54 +112,50 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         }
     }
 
-    /// Returns the sets of one part that no smaller set beats, cheapest first.
-    fn frontier(&mut self, part: &Part, archive: &mut Archive, task: &Task<'_>) -> Vec<Point> {
+    /// Returns the sets of one part that no smaller set beats, cheapest first; each member of each is worth an index.
+    fn frontier(&mut self, part: &Part, archive: &mut Archive, task: &Task<'_>, width: usize, alone: bool) -> Vec<Point> {
         let (size_max, writes_max) = (size_max(task), writes_max(task, self.guard.workload));
         let written = |set: &[usize]| set.iter().map(|item| self.writes[*item]).sum::<f64>();
+        let nothing = Point { total: self.bare_of(part).values().sum(), size: 0, writes: 0.0, set: Vec::new() };
         let mut open: Vec<Point> = archive
             .sets
             .iter()
-            .filter(|(_, entry)| entry.size <= size_max && entry.total.is_finite())
+            .filter(|(set, entry)| entry.width <= width && entry.size <= size_max && entry.total.is_finite() && !set.is_empty())
             .map(|(set, entry)| Point { total: entry.total, size: entry.size, writes: written(set), set: set.clone() })
             .filter(|point| point.writes <= writes_max && uncrowded(self.prices, &point.set, task))
+            .chain([nothing])
             .collect();
-        open.sort_by(|a, b| {
-            let cost = a.total.total_cmp(&b.total).then(a.size.cmp(&b.size));
-            cost.then(a.set.len().cmp(&b.set.len())).then_with(|| a.set.cmp(&b.set))
-        });
-        // Without a limit each part answers for itself.
-        let free = task.budget.size_max.is_none() && task.budget.write_overhead_max.is_none();
+        open.sort_by(|a, b| b.order(a));
+        // Without a limit to share, each part answers for itself.
+        let free = alone || (task.budget.size_max.is_none() && task.budget.write_overhead_max.is_none());
         let slack = self.guard.near * self.guard.workload;
         let mut frontier: Vec<Point> = Vec::new();
-        for point in open {
+        while let Some(point) = open.pop() {
             if free && frontier.first().is_some_and(|best| point.total > best.total + slack) {
                 break;
             }
             if frontier.iter().any(|other| other.size <= point.size && (other.writes <= point.writes || writes_max.is_infinite())) {
                 continue;
             }
-            let known = archive.sets.get(&point.set).and_then(|entry| entry.helps);
-            let helps = match known {
-                Some(helps) => helps,
-                None => self.all_help(part, &point.set),
-            };
-            if let Some(entry) = archive.sets.get_mut(&point.set) {
-                entry.helps = Some(helps);
+            if !archive.tidied.contains_key(&point.set) {
+                let left = self.tidied(part, &point.set).map(|state| {
+                    let set: Vec<usize> = state.members.iter().copied().collect();
+                    let writes = set.iter().map(|item| self.writes[*item]).sum();
+                    Point { total: state.total, size: state.size, writes, set }
+                });
+                archive.tidied.insert(point.set.clone(), left);
             }
-            if helps {
-                frontier.push(point);
+            match archive.tidied.get(&point.set) {
+                Some(Some(left)) => {
+                    let at = open.partition_point(|other| other.order(left).is_gt());
+                    open.insert(at, left.clone());
+                }
+                _ => frontier.push(point),
             }
         }
         frontier
     }
-
-    /// Returns whether every member of a set is worth an index beside the others.
-    fn all_help(&mut self, part: &Part, set: &[usize]) -> bool {
-        let state = self.state(part, set);
-        set.iter().all(|member| self.is_worth(&state, *member))
-    }
 }
-
 /// Returns the combinations of two lists that the limits admit and that no smaller combination beats.
 fn combined(some: &[Point], others: &[Point], task: &Task<'_>, writes_max: f64) -> Vec<Point> {
     let size_max = size_max(task);

@@ -1,27 +1,27 @@
 //! Which candidates to build: the set with the least cost of statements and writes within a budget.
 //!
-//! First the planner itself sorts out, statement by statement, which candidates it would ever use ([`prune`]). Then several
-//! searches run over one shared memory of prices: growing from nothing by gain and by gain a byte (*Extend*, Schlosser,
-//! Kossmann, Boissier, ICDE 2019), filling up by each index's share of the gains (*DB2Advis*, Valentin et al., ICDE 2000),
-//! shrinking from all that is useful (*Drop*), and from their best sets a local search at a ladder of sizes. No single one
-//! wins at every budget, so every set passed through is kept, and the answer is the best that the budget admits.
+//! First the planner itself sorts out, statement by statement, which candidates it would ever use ([`prune`]). Every plan it
+//! gives is remembered with the indexes it needs, which prices any other set without asking ([`alternatives`]). On these
+//! prices a search runs ([`descent`]): growth by gain a byte (*Extend*, Schlosser, Kossmann, Boissier, ICDE 2019), the best
+//! exchange, each member's absence, at a ladder of sizes. What it finds is planned, and what that teaches starts it again
+//! ([`explore`]). Every set planned is kept; the answer is the best that the budget admits ([`frontier`]).
 //!
-//! That is also why more never makes the answer worse. A search of width `w` is the whole search of width `w - 1` and
-//! then more, and its answer may not be dearer. A step of the ladder depends on lower steps alone, and a larger budget
-//! only runs more steps and admits more sets. More time runs the same sequence further. What a search passes through
-//! never depends on what else was asked before.
+//! That is also why more never makes the answer worse. What is asked does not depend on the budget, so a larger one only
+//! admits more sets. A search of width `w` begins with the whole search of width `w - 1`, and its answer may not be dearer.
+//! More time runs the same sequence further.
 
+mod alternatives;
+mod descent;
 pub(crate) mod drops;
-mod extend;
+mod explore;
 mod frontier;
 mod guard;
-mod local;
 mod prune;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use self::frontier::Archive;
+use self::explore::Explored;
 use self::guard::Guard;
 use self::state::Search;
 use super::Budget;
@@ -42,6 +42,8 @@ pub(crate) struct Task<'a> {
     pub(crate) budget: &'a Budget,
     /// Statements that have a price.
     pub(crate) planned: &'a [usize],
+    /// The size of all tables: rungs of the ladder of sizes are shares of it.
+    pub(crate) tables_bytes: u64,
 }
 
 /// The set chosen, and what was learnt about the rest.
@@ -72,31 +74,34 @@ pub(crate) fn select<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &T
     let kept: BTreeSet<usize> = pools.iter().flat_map(|pool| pool.items.iter().copied()).collect();
     prices.retain(&kept);
     let parts = components(prices, &kept, task.planned, &bare);
-    let mut archives: Vec<Archive> = parts.iter().map(|_| Archive::default()).collect();
     let guard = Guard::new(task, workload);
-    let mut search = Search { prices, writes: task.writes, guard, bare, prefixes: Vec::new() };
-    search.learn_prefixes(&kept);
-    let mut chosen = frontier::Picked::default();
+    let mut search = Search { prices, writes: task.writes, guard, bare };
+    let mut explored: Vec<Explored> = parts.iter().map(|part| search.unexplored(part)).collect();
     let mut cut_short = false;
-    for (width, pool) in pools.iter().enumerate() {
+    for (at, pool) in pools.iter().enumerate() {
+        let width = at + 1;
         let own: Vec<_> = parts.iter().map(|part| pool.within(&part.items)).collect();
         // An answer for every part first, lest the first part take all the time.
-        for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
+        for ((part, own), explored) in parts.iter().zip(&own).zip(&mut explored) {
             // The narrowest even when the time is over: some index is a better answer than none.
-            if width == 0 || !cut_short {
-                cut_short |= !search.sketch(part, own, archive);
+            if width == 1 || !cut_short {
+                cut_short |= !search.sketch(part, own, explored, width);
             }
         }
-        for ((part, own), archive) in parts.iter().zip(&own).zip(&mut archives) {
-            cut_short = cut_short || !search.explore(part, own, archive, task.budget.size_max);
+        for ((part, own), explored) in parts.iter().zip(&own).zip(&mut explored) {
+            cut_short = cut_short || !search.explore(part, own, explored, width, task.tables_bytes);
         }
-        chosen = search.pick(&parts, &mut archives, task, Some(&chosen));
         if cut_short {
             break;
         }
     }
+    // Afterwards, since what is asked for an answer depends on the budget.
+    let mut chosen = frontier::Picked::default();
+    for width in 1..=pools.len() {
+        chosen = search.pick(&parts, &mut explored, task, width, Some(&chosen));
+    }
     let free = Budget { size_max: None, indexes_per_table_max: None, write_overhead_max: None, ..task.budget.clone() };
-    let unbounded = search.pick(&parts, &mut archives, &Task { budget: &free, ..*task }, None);
+    let unbounded = search.pick(&parts, &mut explored, &Task { budget: &free, ..*task }, pools.len(), None);
     Selection { chosen: chosen.set, unbounded: unbounded.set, kept, workload, cut_short }
 }
 

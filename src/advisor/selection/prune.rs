@@ -21,8 +21,8 @@ pub(super) struct Pool {
     pub(super) items: Vec<usize>,
     /// Sets added as one: groups that were made to be, and what one plan uses.
     pub(super) teams: Vec<Vec<usize>>,
-    /// Share of the gains of all statements, by candidate, were all candidates there.
-    pub(super) credit: BTreeMap<usize, f64>,
+    /// What was learnt on the way: statement, candidates its plan uses, cost.
+    pub(super) plans: Vec<(usize, Vec<usize>, f64)>,
 }
 
 impl Pool {
@@ -31,7 +31,7 @@ impl Pool {
         Self {
             items: self.items.iter().copied().filter(|item| items.contains(item)).collect(),
             teams: self.teams.iter().filter(|team| team.iter().all(|item| items.contains(item))).cloned().collect(),
-            credit: self.credit.iter().filter(|(item, _)| items.contains(item)).map(|(item, gain)| (*item, *gain)).collect(),
+            plans: self.plans.iter().filter(|(_, used, _)| used.iter().all(|item| items.contains(item))).cloned().collect(),
         }
     }
 }
@@ -39,35 +39,31 @@ impl Pool {
 /// Returns a pool for each width from 1 on in which there is something new; each contains the one before.
 pub(super) fn prune<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &Task<'_>, bare: &[Option<f64>]) -> Vec<Pool> {
     let mut pools: Vec<Pool> = Vec::new();
-    let (mut kept, mut teams, mut seen) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut kept, mut teams, mut plans, mut seen) = (BTreeSet::new(), BTreeSet::new(), Vec::new(), 0);
     for width in 1..=task.budget.width_max.max(1) {
         let narrow: Vec<usize> = (0..prices.candidates.len()).filter(|item| prices.candidates[*item].keys.len() <= width).collect();
         if narrow.len() == seen || (width > 1 && prices.out_of_time()) {
             continue;
         }
         seen = narrow.len();
-        let mut credit = BTreeMap::new();
         let all = prices.marks(narrow);
         let mut left: BTreeMap<usize, Vec<bool>> = task.planned.iter().map(|query| (*query, all.clone())).collect();
-        for round in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             let questions: Vec<Question> = left.iter().map(|(query, marks)| prices.question(*query, marks)).collect();
             prices.fetch(questions);
             let mut next = BTreeMap::new();
             for (query, mut marks) in left {
-                let used = prices.used(query, &marks);
-                let cost = prices.cost(query, &marks);
-                let Some(gain) = bare[query].map(|bare| (bare - cost) * prices.weight(query)).filter(|gain| *gain > 0.0) else { continue };
-                if used.is_empty() {
+                let (cost, used) = prices.answer(&prices.question(query, &marks));
+                // What helps no more will help even less with less.
+                if used.is_empty() || bare[query].is_none_or(|bare| cost >= bare) || prices.weight(query) <= 0.0 {
                     continue;
                 }
                 kept.extend(&used);
                 if (2..=TEAM_MAX).contains(&used.len()) {
                     teams.insert(used.clone());
                 }
-                for item in used.iter().filter(|_| round == 0) {
-                    *credit.entry(*item).or_default() += gain / used.len() as f64;
-                }
                 used.iter().for_each(|item| marks[*item] = false);
+                plans.push((query, used, cost));
                 next.insert(query, marks);
             }
             left = next;
@@ -80,7 +76,7 @@ pub(super) fn prune<M: CostModel + ?Sized>(prices: &mut Prices<'_, M>, task: &Ta
             kept.extend(before.filter(begins).collect::<Vec<_>>());
         }
         teams.extend(task.groups.iter().filter(|group| group.iter().all(|item| kept.contains(item))).cloned());
-        pools.push(Pool { items: kept.iter().copied().collect(), teams: teams.iter().cloned().collect(), credit });
+        pools.push(Pool { items: kept.iter().copied().collect(), teams: teams.iter().cloned().collect(), plans: plans.clone() });
     }
     pools
 }

@@ -71,7 +71,14 @@ impl Problem {
         let mut prices = Prices::new(table, &self.queries, &wanted, &[]);
         let planned: Vec<usize> = (0..self.queries.len()).collect();
         let existing = HashMap::new();
-        let task = Task { writes: &writes, groups: &self.groups, existing: &existing, budget: &self.budget, planned: &planned };
+        let task = Task {
+            writes: &writes,
+            groups: &self.groups,
+            existing: &existing,
+            budget: &self.budget,
+            planned: &planned,
+            tables_bytes: 64 << 20,
+        };
         select(&mut prices, &task)
     }
 
