@@ -9,6 +9,7 @@ mod context;
 mod covering;
 mod inverted;
 mod joins;
+mod merged;
 mod partial;
 mod refusal;
 mod risks;
@@ -55,6 +56,9 @@ pub(crate) fn generate(relations: &Relations<'_>, facts: &HashMap<Oid, Facts<'_>
     }
     let Generated { mut candidates, mut groups, mut refused } = pool.generated;
     groups.retain(|group| group.iter().all(|member| candidates.contains_key(member)));
+    for candidate in merged::merged(&context, candidates.keys()) {
+        candidates.entry(candidate).or_default();
+    }
     serving::served(&context, queries, &mut candidates);
     // A shape that is a candidate for one statement is not refused for another.
     refused.retain(|candidate, _| !candidates.contains_key(candidate));

@@ -141,11 +141,9 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
             let seen = seen.map(|members| members.iter().filter_map(|item| known.place(*item)).collect::<Vec<_>>());
             let grown = known.grow(limits).pop().map(|set| set.members());
             let all: Vec<Vec<usize>> = starts.drain(..).chain(seen).chain(grown).collect();
-            let polished = |start: &Vec<usize>| {
-                let set = known.shrink(known.set(start), limits);
-                if thorough { known.polish(set, limits) } else { known.descend(set, limits, None) }
-            };
-            let best = all.iter().map(polished).reduce(|best, other| if other.total < best.total { other } else { best })?;
+            let descended = |start: &Vec<usize>| known.descend(known.shrink(known.set(start), limits), limits, None);
+            let best = all.iter().map(descended).reduce(|best, other| if other.total < best.total { other } else { best })?;
+            let best = if thorough { known.polish(best, limits) } else { best };
             let tidied = known.tidy(best.clone(), |losses, writes| {
                 let losses: Vec<(usize, f64)> = losses.iter().map(|(at, loss)| (part.queries[*at], *loss)).collect();
                 self.is_worth(&losses, writes)
