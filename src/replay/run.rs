@@ -127,7 +127,6 @@ pub struct LabelResult {
     pub series: Vec<SeriesPoint>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -68,6 +68,15 @@ struct Compiled {
     writes: bool,
 }
 
+/// A statement of a call, written out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Which statement, as an index into the workload's.
+    pub statement: usize,
+    /// Its arguments; `None` is null.
+    pub args: Vec<Option<String>>,
+}
+
 /// A sample's rows, in row-major order, and the columns shifted copies of which follow its own.
 #[derive(Debug, Clone)]
 struct Rows {
@@ -200,12 +209,12 @@ impl Script {
     }
 
     /// Returns a call written out: its label, and the statements it sends with their arguments.
-    pub fn call(&self, call: u64) -> (usize, Vec<(usize, Vec<Option<String>>)>) {
+    pub fn call(&self, call: u64) -> (usize, Vec<Sent>) {
         let label = self.statement(call);
         let mut args = Args::default();
         let mut filled = |(step, statement): (usize, usize)| {
             self.fill(call, statement, step, &mut args);
-            (statement, args.to_vec())
+            Sent { statement, args: args.to_vec() }
         };
         let sent = match self.transaction(label) {
             Some(transaction) => transaction.statements().enumerate().map(filled).collect(),
@@ -240,7 +249,7 @@ impl Program for Script {
         let within = (0..self.transactions.len()).filter(|number| sends(&self.transactions[*number])).map(|number| count + number);
         let label = std::iter::once(statement).chain(within).find(|label| self.picks.iter().any(|(_, picked)| picked == label))?;
         let (_, sent) = self.call(self.first_call_of(label, 0)?);
-        sent.into_iter().find(|(index, _)| *index == statement).map(|(_, args)| args)
+        sent.into_iter().find(|sent| sent.statement == statement).map(|sent| sent.args)
     }
 
     fn client(&self, _number: usize) -> Box<dyn Client + '_> {

@@ -31,7 +31,7 @@ fn script(seed: u64) -> Script {
 
 /// The arguments of a call of one statement.
 fn args(script: &Script, call: u64) -> Vec<Option<String>> {
-    script.call(call).1.remove(0).1
+    script.call(call).1.remove(0).args
 }
 
 #[test]
