@@ -1,5 +1,6 @@
 //! I/O: the only module that talks to Postgres.
 
+mod answer;
 pub mod apply;
 pub mod binaries;
 pub mod cluster;
@@ -7,6 +8,7 @@ pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+mod observe;
 pub mod replay;
 pub mod rows;
 pub mod sample;
@@ -16,6 +18,8 @@ pub mod source;
 pub mod target;
 pub mod tls;
 pub mod twin;
+mod workers;
+pub mod writable;
 
 pub use cluster::Cluster;
 pub use connect::{Canceller, ConnectError, connect};
