@@ -7,6 +7,7 @@
 pub mod arg;
 pub mod compare;
 pub mod outcome;
+pub mod pgbench;
 pub mod run;
 pub mod samples;
 pub mod script;
