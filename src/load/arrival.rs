@@ -73,9 +73,9 @@ impl Times {
 }
 
 impl Iterator for Times {
-    type Item = Duration;
+    type Item = (u64, Duration);
 
-    fn next(&mut self) -> Option<Duration> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.rate.is_nan() || self.rate <= 0.0 {
             return None;
         }
@@ -88,7 +88,7 @@ impl Iterator for Times {
             }
         };
         self.index += 1;
-        Duration::try_from_secs_f64(seconds).ok()
+        Some((self.index - 1, Duration::try_from_secs_f64(seconds).ok()?))
     }
 }
 
@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn uniform_events_do_not_drift() {
-        let times: Vec<Duration> = Times::new(3.0, Spacing::Uniform, 1).take(3001).collect();
+        let times: Vec<Duration> = Times::new(3.0, Spacing::Uniform, 1).take(3001).map(|(_, due)| due).collect();
         assert_eq!(times[0], Duration::ZERO);
         assert_eq!(times[3000], Duration::from_secs(1000));
     }
 
     #[test]
     fn poisson_events_depend_on_the_seed_alone_and_keep_the_rate() {
-        let times = |seed| Times::new(200.0, Spacing::Poisson, seed).take(100_000).collect::<Vec<_>>();
+        let times = |seed| Times::new(200.0, Spacing::Poisson, seed).take(100_000).map(|(_, due)| due).collect::<Vec<_>>();
         let (first, again, other) = (times(1), times(1), times(2));
         assert_eq!(first, again);
         assert_ne!(first, other);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::load::{Outcome, Spacing, WARM_UP_CALLS};
+use crate::load::{Outcome, Spacing, Tally, WARM_UP_CALLS};
 
 /// How the fake server answers a call made at a time since its start.
 type Answer = dyn Fn(u64, Duration) -> (Duration, Outcome);
@@ -31,7 +31,7 @@ impl Target for Fake {
 }
 
 impl Session for FakeSession {
-    async fn call(&mut self, call: u64) -> Outcome {
+    async fn call(&mut self, call: u64, _: &mut Vec<Part>) -> Outcome {
         self.0.calls.borrow_mut().push(call);
         let (service, outcome) = (self.0.answer)(call, self.0.start.elapsed());
         tokio::time::sleep(service).await;
@@ -72,9 +72,9 @@ async fn closed_clients_call_back_to_back() {
     let recording = run(&target, &closed(4, 2)).await;
     assert_eq!((recording.count(), recording.count_in_window, recording.ended), (800, 800, Ended::Complete));
     assert_eq!(recording.window, Duration::from_secs(2));
-    assert_eq!(recording.labels.iter().map(|l| (l.count, l.rows)).collect::<Vec<_>>(), [(80, 240), (720, 2160)]);
+    assert_eq!(recording.labels.iter().map(|l| (l.whole.count, l.whole.rows)).collect::<Vec<_>>(), [(80, 240), (720, 2160)]);
     assert_eq!(recording.series.iter().map(|s| s.count).sum::<u64>(), 800);
-    let [response, service, lag] = recording.total();
+    let Tally { response, service, lag, .. } = recording.calls.clone();
     assert_eq!((response.percentiles(), lag.count()), (service.percentiles(), 0), "a closed loop has no lag");
     assert!((10_000..10_010).contains(&service.percentile(0.5).unwrap()));
 }
@@ -85,7 +85,7 @@ async fn thinking_time_is_not_service_time() {
     let plan = Plan::new(Arrival::Closed { clients: 1, think: 90 * MS }, 1, Duration::from_secs(10));
     let recording = run(&target, &plan).await;
     assert_eq!(recording.count(), 100);
-    assert!((10_000..10_010).contains(&recording.total()[0].percentile(0.5).unwrap()));
+    assert!((10_000..10_010).contains(&recording.calls.response.percentile(0.5).unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +143,7 @@ async fn a_stalled_server_shows_in_response_and_hardly_in_service() {
     });
     let recording = run(&target, &open(100.0, Spacing::Uniform, 2, 10)).await;
     assert_eq!((recording.count(), recording.not_started), (1000, 0));
-    let [response, service, lag] = recording.total();
+    let Tally { response, service, lag, .. } = recording.calls.clone();
     // 200 of 1000 calls came due in the freeze, evenly: p90 waits for 1 s, p99 for 1.9 s. The queue of 198 is worked
     // off in 0.1 s afterwards.
     assert!((950_000..1_150_000).contains(&response.percentile(0.90).unwrap()), "{response:?}");
@@ -162,12 +162,12 @@ async fn calls_never_started_count_as_infinitely_slow() {
     assert_eq!(recording.count() + recording.not_started, 200);
     assert!((85..=95).contains(&recording.not_started), "{}", recording.not_started);
     assert!(recording.count_in_window <= 100);
-    let [response, service, _] = recording.total();
+    let Tally { response, service, .. } = recording.calls.clone();
     assert_eq!((response.count(), response.infinite()), (200, recording.not_started));
     assert_eq!(response.percentile(0.9), None);
     assert!(response.percentile(0.5).is_some());
     assert!(service.percentile(0.9).is_some());
-    let by_label: u64 = recording.labels.iter().map(|l| l.response.infinite()).sum();
+    let by_label: u64 = recording.labels.iter().map(|l| l.whole.response.infinite()).sum();
     assert_eq!(by_label, recording.not_started);
 }
 
@@ -188,7 +188,7 @@ async fn errors_are_counted_by_code() {
     });
     let recording = run(&target, &Plan { max_calls: Some(400), ..closed(3, 60) }).await;
     assert_eq!((recording.count(), recording.errors()), (400, 200));
-    let total = |code| recording.labels.iter().filter_map(|l| l.errors.get(code)).sum::<u64>();
+    let total = |code| recording.labels.iter().filter_map(|l| l.whole.errors.get(code)).sum::<u64>();
     assert_eq!((total("23505"), total("40001")), (100, 100));
     assert_eq!(recording.series.iter().map(|s| s.errors).sum::<u64>(), 200);
 }
@@ -221,7 +221,7 @@ async fn a_second_stop_gives_calls_up() {
         stop.request();
     });
     assert_eq!((recording.ended, recording.count(), recording.unfinished, recording.not_started), (Ended::Stopped, 10, 3, 7));
-    assert_eq!(recording.total()[0].infinite(), 10);
+    assert_eq!(recording.calls.response.infinite(), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ async fn calls_that_never_end_are_given_up_after_the_drain() {
     assert_eq!((recording.ended, recording.unfinished), (Ended::Stuck, 1));
     assert_eq!(start.elapsed(), Duration::from_secs(13));
     assert_eq!(recording.window, Duration::from_secs(10));
-    assert_eq!(recording.labels[label(5)].response.infinite(), 1);
+    assert_eq!(recording.labels[label(5)].whole.response.infinite(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +241,7 @@ async fn a_lost_target_ends_the_run_with_what_was_measured() {
         let target = fake(|call, at| {
             let lost = at > Duration::from_secs(2);
             let error = lost.then(|| "connection".to_owned());
-            (10 * MS, Outcome { label: label(call), rows: 0, error, lost })
+            (10 * MS, Outcome { label: label(call), error, lost, ..Outcome::default() })
         });
         let recording = run(&target, &plan).await;
         assert_eq!((recording.ended, recording.errors()), (Ended::Lost, 3));

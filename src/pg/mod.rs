@@ -1,5 +1,6 @@
 //! I/O: the only module that talks to Postgres.
 
+mod answer;
 pub mod apply;
 pub mod binaries;
 pub mod cluster;

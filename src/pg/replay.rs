@@ -15,7 +15,7 @@ use crate::pg::sample::{self, SampleError};
 use crate::pg::session::{APPLICATION_NAME, OpenError, SqlSession, SqlTarget, Writes};
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::outcome::{Setting, histograms, run_of};
-use crate::replay::{Blocks, Run, Samples, Script, ScriptError, StatementPlan, Workload};
+use crate::replay::{Blocks, Program, Run, Samples, Script, ScriptError, StatementPlan, Workload};
 use crate::stats::histogram::Tagged;
 
 /// How a workload is run.
@@ -155,9 +155,9 @@ async fn on_worker(
         Some(samples) => samples,
         None => sample::draw(&mut control, workload, settings.seed).await?,
     };
-    let script = Script::new(workload, &samples, settings.seed, settings.writes == Writes::Readonly)?;
-    let target = SqlTarget { source, statements: &workload.statements, script: &script, writes: settings.writes };
-    let mut sessions: Vec<SqlSession<'_>> = try_join_all((0..settings.arrival.sessions()).map(|_| target.open())).await?;
+    let script = Script::new(workload, &samples, settings.seed, settings.writes)?;
+    let target = SqlTarget { source, program: &script, writes: settings.writes };
+    let mut sessions: Vec<SqlSession<'_>> = try_join_all((0..settings.arrival.sessions()).map(|number| target.open(number))).await?;
     let clock = Clock::precise()?;
 
     let plan =
@@ -171,7 +171,7 @@ async fn on_worker(
     }
 
     let mut caveats = left_out(workload, settings.writes);
-    let mut observer = Observer::new(&control, &server, workload, &script, &mut caveats).await;
+    let mut observer = Observer::new(&control, &server, &script, &mut caveats).await;
     observer.begin(&mut caveats).await;
     let started_at = Timestamp::now();
     let recording = drive(&target, &mut sessions, &plan, &clock, stop, &|said| progress(Phase::Measured, said)).await;
@@ -184,8 +184,9 @@ async fn on_worker(
     }
     let run = run_of(
         Setting {
-            workload,
-            script: &script,
+            name: &workload.name,
+            text: &workload.text,
+            program: &script,
             arrival: settings.arrival,
             seed: settings.seed,
             started_at,
@@ -197,7 +198,7 @@ async fn on_worker(
         },
         &recording,
     );
-    let histograms = histograms(workload, &recording);
+    let histograms = histograms(&script, &recording);
     Ok(Replayed { run, samples, histograms })
 }
 
@@ -220,13 +221,16 @@ fn facts(server: &Server) -> BTreeMap<String, serde_json::Value> {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Says which statements a read-only run leaves out.
+/// Says what a read-only run leaves out.
 fn left_out(workload: &Workload, writes: Writes) -> Vec<String> {
-    let writing: Vec<_> = workload.statements.iter().filter(|statement| statement.writes && statement.weight > 0.0).collect();
+    let alone = workload.statements.iter().map(|statement| (statement.name.as_str(), statement.weight, statement.writes));
+    let together = workload.transactions.iter();
+    let together = together.map(|transaction| (transaction.name.as_str(), transaction.weight, transaction.writes(&workload.statements)));
+    let writing: Vec<_> = alone.chain(together).filter(|(_, weight, writes)| *writes && *weight > 0.0).collect();
     match writes {
         Writes::Readonly if !writing.is_empty() => {
-            let share = 100.0 * writing.iter().map(|statement| statement.weight).sum::<f64>() / workload.weight(false);
-            let names = writing.iter().map(|statement| statement.name.as_str()).collect::<Vec<_>>().join(", ");
+            let share = 100.0 * writing.iter().map(|(_, weight, _)| weight).sum::<f64>() / workload.weight(false);
+            let names = writing.iter().map(|(name, _, _)| *name).collect::<Vec<_>>().join(", ");
             vec![format!("Read-only run: {names} ({share:.0} % of the workload's calls) were left out because they write.")]
         }
         Writes::Rollback if !writing.is_empty() => {
@@ -248,15 +252,14 @@ struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     /// Plans every statement with the parameters of its first call.
-    async fn new(control: &'a Client, server: &'a Server, workload: &Workload, script: &Script, caveats: &mut Vec<String>) -> Self {
-        let mut all = Vec::with_capacity(workload.statements.len());
-        for (index, statement) in workload.statements.iter().enumerate() {
-            let first = if script.is_called(index) { script.first_call_of(index, 0) } else { None };
-            let Some(first) = first else {
+    async fn new(control: &'a Client, server: &'a Server, program: &dyn Program, caveats: &mut Vec<String>) -> Self {
+        let mut all = Vec::with_capacity(program.statements().len());
+        for (index, statement) in program.statements().iter().enumerate() {
+            let example = if statement.called { program.example(index) } else { None };
+            let Some(args) = example else {
                 all.push(None);
                 continue;
             };
-            let (_, args) = script.call(first);
             match measure::explain(control, &statement.sql, &args).await {
                 Ok(explained) => all.push(Some(explained)),
                 Err(error) => {
@@ -273,7 +276,7 @@ impl<'a> Observer<'a> {
             caveats.push("Blocks are not counted: the server computes no query ids (compute_query_id).".to_owned());
             observer.schema = None;
         }
-        for (index, statement) in workload.statements.iter().enumerate() {
+        for (index, statement) in program.statements().iter().enumerate() {
             if observer.id(index).is_some() && observer.unshared(index).is_none() {
                 caveats.push(format!("Blocks of {} are not counted: another statement differs only in its constants.", statement.name));
             }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::load::{Arrival, Ended, Recording, Slice};
-use crate::replay::workload::Workload;
-use crate::replay::{Blocks, Health, LabelResult, Run, Script, SeriesPoint, StatementPlan, Totals};
+use crate::load::{Arrival, Ended, Recording, Slice, Tally};
+use crate::replay::program::Program;
+use crate::replay::{Blocks, Health, LabelResult, Run, SeriesPoint, StatementPlan, Totals};
 use crate::stats::histogram::Tagged;
 
 /// A generator that used more than this share of its processor delayed the calls itself. A rule of thumb.
@@ -19,10 +19,12 @@ const LATE_LIMIT_US: u64 = 2_000;
 /// What surrounds the recording.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {
-    /// What was run.
-    pub workload: &'a Workload,
+    /// The workload's name.
+    pub name: &'a str,
+    /// The workload's text.
+    pub text: &'a str,
     /// The calls made of it.
-    pub script: &'a Script,
+    pub program: &'a dyn Program,
     /// How they were spaced.
     pub arrival: Arrival,
     /// The seed.
@@ -33,9 +35,9 @@ pub struct Setting<'a> {
     pub about: BTreeMap<String, Value>,
     /// Facts of the server.
     pub server: BTreeMap<String, Value>,
-    /// By statement: the shared blocks, where counted.
+    /// By prepared statement: the shared blocks, where counted.
     pub blocks: Vec<Option<Blocks>>,
-    /// By statement: its plan, where known.
+    /// By prepared statement: its plan, where known.
     pub plans: Vec<Option<StatementPlan>>,
     /// What limits the result so far.
     pub caveats: Vec<String>,
@@ -43,33 +45,35 @@ pub struct Setting<'a> {
 
 /// Puts a run together.
 pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
-    let [response, service, lag] = recording.total();
+    let calls = &recording.calls;
     let window_s = recording.window.as_secs_f64();
     let mut caveats = setting.caveats;
     caveats.extend(caveats_of(recording, &setting.arrival));
     let mut about = setting.about;
-    about.insert("workload".to_owned(), json!(setting.workload.text));
-    let labels = setting.workload.statements.iter().enumerate().filter(|(index, _)| setting.script.is_called(*index));
-    let labels = labels.map(|(index, statement)| {
-        let recorded = &recording.labels[index];
+    about.insert("workload".to_owned(), json!(setting.text));
+    let labels = setting.program.labels().iter().zip(&recording.labels).filter(|(label, _)| label.called);
+    let labels = labels.map(|(label, recorded)| {
+        let whole = &recorded.whole;
         let result = LabelResult {
-            count: recorded.count,
-            errors: recorded.errors.clone(),
-            response_us: recorded.response.percentiles(),
-            service_us: recorded.service.percentiles(),
-            lag_us: recorded.lag.percentiles(),
-            rows: recorded.rows,
-            blocks: setting.blocks.get(index).copied().flatten(),
-            plan: setting.plans.get(index).cloned().flatten(),
-            sql: statement.sql.clone(),
+            count: whole.count,
+            errors: whole.errors.clone(),
+            retries: whole.retries,
+            skipped: whole.skipped,
+            response_us: whole.response.percentiles(),
+            service_us: whole.service.percentiles(),
+            lag_us: whole.lag.percentiles(),
+            rows: whole.rows,
+            blocks: label.statement.and_then(|number| setting.blocks.get(number).copied().flatten()),
+            plan: label.statement.and_then(|number| setting.plans.get(number).cloned().flatten()),
+            sql: label.sql.clone(),
             series: recorded.series.iter().map(point).collect(),
         };
-        (statement.name.clone(), result)
+        (label.name.clone(), result)
     });
     Run {
         schema_version: 1,
         kind: "replay".to_owned(),
-        name: setting.workload.name.clone(),
+        name: setting.name.to_owned(),
         side: None,
         about,
         started_at: setting.started_at,
@@ -77,15 +81,16 @@ pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
         arrival: json!(setting.arrival),
         duration_ms: window_s * 1000.0,
         partial: recording.ended != Ended::Complete,
-        health: health(recording, response.percentile(0.5)),
+        health: health(recording),
         totals: Totals {
             count: recording.count(),
             errors: recording.errors(),
+            retries: calls.retries,
             not_started: recording.not_started,
             throughput: if window_s > 0.0 { recording.count_in_window as f64 / window_s } else { 0.0 },
-            response_us: response.percentiles(),
-            service_us: service.percentiles(),
-            lag_us: lag.percentiles(),
+            response_us: calls.response.percentiles(),
+            service_us: calls.service.percentiles(),
+            lag_us: calls.lag.percentiles(),
         },
         series: recording.series.iter().map(point).collect(),
         labels: labels.collect(),
@@ -96,20 +101,14 @@ pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
 }
 
 /// Returns the histograms of a run, named `total.response`, `<statement>.service` and so on, for its `.hlog`.
-pub fn histograms(workload: &Workload, recording: &Recording) -> Vec<Tagged> {
-    let kinds = ["response", "service", "lag"];
-    let mut tagged: Vec<Tagged> = Vec::new();
-    let mut add = |name: &str, histograms: [_; 3]| {
-        for (kind, histogram) in kinds.iter().zip(histograms) {
-            tagged.push(Tagged { tag: format!("{name}.{kind}"), histogram });
-        }
+pub fn histograms(program: &dyn Program, recording: &Recording) -> Vec<Tagged> {
+    let labels = program.labels().iter().zip(&recording.labels).map(|(label, recorded)| (label.name.as_str(), &recorded.whole));
+    let of = |(name, tally): (&str, &Tally)| {
+        let kinds = [("response", &tally.response), ("service", &tally.service), ("lag", &tally.lag)];
+        kinds.map(|(kind, histogram)| Tagged { tag: format!("{name}.{kind}"), histogram: histogram.clone() })
     };
-    add("total", recording.total());
-    for (statement, label) in workload.statements.iter().zip(&recording.labels).filter(|(_, label)| label.response.count() > 0) {
-        add(&statement.name, [label.response.clone(), label.service.clone(), label.lag.clone()]);
-    }
-    tagged.retain(|entry| entry.histogram.count() > 0);
-    tagged
+    let all = std::iter::once(("total", &recording.calls)).chain(labels).flat_map(of);
+    all.filter(|entry| entry.histogram.count() > 0).collect()
 }
 
 fn point(slice: &Slice) -> SeriesPoint {
@@ -118,12 +117,12 @@ fn point(slice: &Slice) -> SeriesPoint {
 }
 
 /// Judges the generator, not the server.
-fn health(recording: &Recording, response_p50_us: Option<u64>) -> Health {
+fn health(recording: &Recording) -> Health {
     let mut reasons = Vec::new();
     if let Some(share) = recording.cpu_share.filter(|share| *share > CPU_LIMIT) {
         reasons.push(format!("The load generator used {:.0} % of its processor, so it delayed calls itself.", share * 100.0));
     }
-    let limit = LATE_LIMIT_US.max(response_p50_us.unwrap_or(0) / 10);
+    let limit = LATE_LIMIT_US.max(recording.calls.response.percentile(0.5).unwrap_or(0) / 10);
     if let Some(late) = recording.late.percentile(0.99).filter(|late| *late > limit) {
         reasons.push(format!("1 % of the calls were sent {late} us late or later although a session was free."));
     }

@@ -158,7 +158,7 @@ fn the_same_seed_sends_the_same_values() {
     assert!(sent.len() > 20, "{}", sent.len());
     let counts = |replayed: &Replayed| replayed.run.labels.values().map(|label| (label.count, label.rows)).collect::<Vec<_>>();
     assert_eq!(counts(&first), counts(&second));
-    let script = Script::new(&workload(), &first.samples, 7, false).expect("a script");
+    let script = Script::new(&workload(), &first.samples, 7, Writes::Live).expect("a script");
     let written = (0..400).filter(|call| script.statement(*call) == 2).count();
     assert_eq!(written, sent.len(), "the server got what the script says");
 
