@@ -8,18 +8,17 @@ use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use crate::load::arrival::Times;
 use crate::load::clock::thread_cpu;
 use crate::load::open::Queue;
 use crate::load::recorder::Recorder;
 use crate::load::recording::{Share, merged};
 use crate::load::series::{Second, Series};
-use crate::load::{Arrival, Clock, Part, Recording, Session, Stop, Target};
+use crate::load::{Arrival, Clock, Overflow, Part, Recording, Schedule, Session, Stop, Target};
 use crate::stats::Histogram;
 use crate::stats::histogram::Precision;
 
 /// 1 ms: a session that ends its call just as the next one comes due did not keep it waiting.
-const QUEUED: Duration = Duration::from_millis(1);
+pub(super) const QUEUED: Duration = Duration::from_millis(1);
 
 /// How long and how often.
 #[derive(Debug, Clone)]
@@ -32,8 +31,12 @@ pub struct Plan {
     pub first_call: u64,
     /// Calls are started for this long.
     pub duration: Duration,
+    /// What becomes of calls that are due while all sessions are busy (open loop).
+    pub overflow: Overflow,
     /// At most this many calls are made.
     pub max_calls: Option<u64>,
+    /// Whether every call is reported on its own (see [`crate::load::events`]).
+    pub events: bool,
     /// Calls under way when the time is over, or the run is asked to end, may take this long; then they are given up.
     pub drain: Duration,
     /// Events still queued when the time is over may be started for this long; then they count as never started.
@@ -43,7 +46,17 @@ pub struct Plan {
 impl Plan {
     /// Plans calls from number 0 on for `duration`, with 30 s to drain and 1 s for the rest of the queue.
     pub fn new(arrival: Arrival, seed: u64, duration: Duration) -> Self {
-        Self { arrival, seed, first_call: 0, duration, max_calls: None, drain: Duration::from_secs(30), grace: Duration::from_secs(1) }
+        Self {
+            arrival,
+            seed,
+            first_call: 0,
+            duration,
+            overflow: Overflow::Queue,
+            max_calls: None,
+            events: false,
+            drain: Duration::from_secs(30),
+            grace: Duration::from_secs(1),
+        }
     }
 }
 
@@ -105,6 +118,8 @@ pub struct Tick {
     errors: u64,
     seconds: Vec<Second>,
     under_way: u64,
+    /// The calls that ended since the last report, packed as [`crate::load::events`] has them.
+    pub events: Vec<u8>,
 }
 
 /// Puts the reports of all workers together while they run, and their shares in the end.
@@ -213,7 +228,7 @@ impl Worker<'_> {
     }
 
     /// Makes the calls the queue hands out.
-    async fn open<S: Session>(&self, session: &mut S, slot: usize, queue: &Queue) {
+    async fn open<S: Session>(&self, session: &mut S, slot: usize, queue: &Queue<'_>) {
         let mut parts = Vec::new();
         while !self.stop.is_requested() {
             let Some(event) = queue.next(slot).await else { return };
@@ -244,7 +259,8 @@ impl Worker<'_> {
                 let mut recorder = self.recorder.borrow_mut();
                 let (seconds, under_way) = recorder.take_seconds(Instant::now());
                 let (calls, errors) = (recorder.count, recorder.errors);
-                Tick { worker, elapsed: self.start.elapsed(), calls, errors, seconds, under_way }
+                let events = recorder.take_events();
+                Tick { worker, elapsed: self.start.elapsed(), calls, errors, seconds, under_way, events }
             };
             tell(tick);
         }
@@ -298,36 +314,35 @@ pub async fn drive_share<T: Target>(
     let start = place.start;
     let cpu_before = thread_cpu();
     let clients = sessions.len();
-    let queue = match plan.arrival {
-        Arrival::Open { rate, spacing, .. } => {
-            let times = Times::new(rate, spacing, plan.seed);
-            Some(Queue::new(times, plan, place, clients))
-        }
-        Arrival::Closed { .. } => None,
-    };
     let end = start + plan.duration;
     let worker = Worker {
         plan,
         stop,
         start,
         end,
-        recorder: RefCell::new(Recorder::new(target.labels(), start, end, queue.is_some())),
+        recorder: RefCell::new(Recorder::new(target.labels(), start, end, plan)),
         flights: (0..clients).map(|_| Cell::new(None)).collect(),
         lost: Cell::new(0),
     };
 
+    let shed_count = Cell::new(0);
+    let shed = |index: u64, intended: Instant| {
+        shed_count.set(shed_count.get() + 1);
+        worker.recorder.borrow_mut().never(target.label(plan.first_call + index), intended);
+    };
+    let queue =
+        Schedule::of(&plan.arrival).map(|(schedule, spacing)| Queue::new(schedule.times(spacing, plan.seed), plan, place, clients, &shed));
+
     let mut given_up = false;
     {
         let all = plan.arrival.sessions();
+        let think = if let Arrival::Closed { think, .. } = plan.arrival { think } else { Duration::ZERO };
         let mut running: FuturesUnordered<_> = sessions
             .iter_mut()
             .enumerate()
-            .map(|(slot, session)| match (&queue, plan.arrival) {
-                (Some(queue), _) => Either::Left(worker.open(session, slot, queue)),
-                (None, Arrival::Closed { think, .. }) => {
-                    Either::Right(worker.closed(session, slot, place.worker + slot * place.workers, all, think))
-                }
-                (None, Arrival::Open { .. }) => unreachable!("an open loop has a queue"),
+            .map(|(slot, session)| match &queue {
+                Some(queue) => Either::Left(worker.open(session, slot, queue)),
+                None => Either::Right(worker.closed(session, slot, place.worker + slot * place.workers, all, think)),
             })
             .collect();
         let all_sessions = async { while running.next().await.is_some() {} };
@@ -361,19 +376,19 @@ pub async fn drive_share<T: Target>(
         .zip(thread_cpu())
         .map(|(before, after)| (after.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64().max(1e-9)).min(1.0));
     let window = elapsed.min(plan.duration);
-    let mut recorder = worker.recorder.into_inner();
-    let mut never = |call: u64| recorder.never(target.label(call));
-    let (mut unfinished, mut not_started) = (0, 0);
+    let never = |call: u64, intended: Instant| worker.recorder.borrow_mut().never(target.label(call), intended);
+    let (mut unfinished, mut not_started) = (0, shed_count.get());
     for flight in worker.flights.iter().filter_map(Cell::get) {
-        never(flight.call);
+        never(flight.call, flight.intended);
         unfinished += 1;
     }
     if let Some(queue) = &queue {
-        queue.left_over(start + window, |index| {
-            never(plan.first_call + index);
+        queue.left_over(start + window, |index, intended| {
+            never(plan.first_call + index, intended);
             not_started += 1;
         });
     }
+    let shed = if plan.overflow == Overflow::Shed { not_started } else { 0 };
     let ended = if stop.is_requested() {
         Ended::Stopped
     } else if clients > 0 && worker.lost.get() == clients {
@@ -383,10 +398,12 @@ pub async fn drive_share<T: Target>(
     } else {
         Ended::Complete
     };
+    let mut recorder = worker.recorder.into_inner();
     let (count_in_window, queued) = (recorder.count_in_window, recorder.queued);
     let late = std::mem::replace(&mut recorder.late, Histogram::new(Precision::Whole));
+    let events = recorder.take_events();
     let recorded = recorder.finish();
-    Share { recorded, window, count_in_window, not_started, shed: 0, unfinished, queued, late, cpu_share, ended }
+    Share { recorded, events, window, count_in_window, not_started, shed, unfinished, queued, late, cpu_share, ended }
 }
 
 #[cfg(test)]

@@ -5,16 +5,19 @@
 //! (when)      (who)      (SQL, HTTP, a test's fake)  (how long)
 //! ```
 //!
-//! One worker: the driver, its sessions and its recorder live on one thread and share nothing with others but [`Stop`].
+//! A worker's driver, sessions and recorder live on one thread and share nothing with others but [`Stop`]; several
+//! workers divide a plan by number ([`Place`]), report about once a second, and a [`Gathering`] puts their reports together.
 //! A call is named by its number; the target derives from it what to do, so that the same number is the same call in
 //! every run.
 
 pub mod arrival;
 pub mod clock;
 pub mod driver;
+pub mod events;
 mod open;
 pub mod recorder;
 pub mod recording;
+pub mod schedule;
 mod series;
 pub mod stop;
 
@@ -22,11 +25,12 @@ use std::future::Future;
 
 use tokio::time::Instant;
 
-pub use arrival::{Arrival, Spacing};
+pub use arrival::{Arrival, Overflow, Spacing, Stage};
 pub use clock::Clock;
 pub use driver::{Ended, Gathering, Place, Plan, Progress, Tick, drive, drive_share};
 pub use recorder::Tally;
 pub use recording::{LabelRecording, Recording, Share};
+pub use schedule::{Schedule, Times};
 pub use series::Slice;
 pub use stop::Stop;
 

@@ -13,9 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::load::arrival::Times;
-use crate::load::driver::Place;
-use crate::load::{Clock, Plan, Stop};
+use crate::load::driver::{Place, QUEUED};
+use crate::load::{Clock, Overflow, Plan, Stop, Times};
 
 /// An event handed to a session.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +28,7 @@ pub(super) struct Event {
 }
 
 /// The queue of one worker.
-#[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct Queue<'a> {
     start: Instant,
     /// Events due from here on do not belong to the run.
     duration: Duration,
@@ -39,6 +37,9 @@ pub(super) struct Queue {
     max_calls: u64,
     times: RefCell<Times>,
     place: Place,
+    overflow: Overflow,
+    /// Is told each event that is given up: its number, and when it was due.
+    shed: &'a dyn Fn(u64, Instant),
     /// The next event of this worker, and when it is due since the start.
     next: Cell<Option<(u64, Duration)>>,
     waiting: RefCell<VecDeque<usize>>,
@@ -53,8 +54,8 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-impl Queue {
-    pub(super) fn new(times: Times, plan: &Plan, place: Place, sessions: usize) -> Self {
+impl<'a> Queue<'a> {
+    pub(super) fn new(times: Times, plan: &Plan, place: Place, sessions: usize, shed: &'a dyn Fn(u64, Instant)) -> Self {
         let queue = Self {
             start: place.start,
             duration: plan.duration,
@@ -62,6 +63,8 @@ impl Queue {
             max_calls: plan.max_calls.unwrap_or(u64::MAX),
             times: RefCell::new(times),
             place,
+            overflow: plan.overflow,
+            shed,
             next: Cell::new(None),
             waiting: RefCell::new(VecDeque::with_capacity(sessions)),
             slots: RefCell::new((0..sessions).map(|_| Slot::default()).collect()),
@@ -88,13 +91,20 @@ impl Queue {
 
     /// Takes the next event if it is due by `now`.
     fn take(&self, now: Instant, was_free: bool) -> Option<Event> {
-        let (index, due) = self.next.get()?;
-        let intended = self.start + due;
-        if intended > now || now > self.last_start {
-            return None;
+        loop {
+            let (index, due) = self.next.get()?;
+            let intended = self.start + due;
+            if intended > now || now > self.last_start {
+                return None;
+            }
+            self.step();
+            if self.overflow == Overflow::Shed && !was_free && now - intended > QUEUED {
+                // No session was free when it came due.
+                (self.shed)(index, intended);
+                continue;
+            }
+            return Some(Event { index, intended, was_free });
         }
-        self.step();
-        Some(Event { index, intended, was_free })
     }
 
     /// Waits for the session's next event; `None` when there is none left.
@@ -167,12 +177,12 @@ impl Queue {
         }
     }
 
-    /// Tells the numbers of the events that were due by `until` and never started.
-    pub(super) fn left_over(&self, until: Instant, mut tell: impl FnMut(u64)) {
+    /// Tells the events that were due by `until` and never started.
+    pub(super) fn left_over(&self, until: Instant, mut tell: impl FnMut(u64, Instant)) {
         // A session that was dropped may not have seen what was handed to it.
-        self.slots.borrow().iter().filter_map(|slot| slot.event).for_each(|event| tell(event.index));
-        while let Some((index, _)) = self.next.get().filter(|(_, due)| self.start + *due <= until) {
-            tell(index);
+        self.slots.borrow().iter().filter_map(|slot| slot.event).for_each(|event| tell(event.index, event.intended));
+        while let Some((index, due)) = self.next.get().filter(|(_, due)| self.start + *due <= until) {
+            tell(index, self.start + due);
             self.step();
         }
     }

@@ -1,11 +1,13 @@
 //! What the calls of one worker took: histograms, errors and one-second slices, label by label.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::load::events::{self, Event};
 use crate::load::series::{Count, Second};
-use crate::load::{Outcome, Part};
+use crate::load::{Outcome, Part, Plan};
 use crate::stats::Histogram;
 use crate::stats::histogram::Precision;
 
@@ -96,6 +98,8 @@ pub(super) struct Recorder {
     closed: Vec<Second>,
     /// By label: calls that were due and did not end.
     never: Vec<u64>,
+    /// Packed, where every call is wanted on its own.
+    events: Option<Vec<u8>>,
     pub(super) count: u64,
     pub(super) errors: u64,
     pub(super) count_in_window: u64,
@@ -115,12 +119,13 @@ pub(super) struct Recorded {
 }
 
 impl Recorder {
-    /// Starts recording; in an open loop (`open`) the time a call waited counts, in a closed one there is none.
-    pub(super) fn new(labels: usize, start: Instant, end: Instant, open: bool) -> Self {
+    /// Starts recording; in an open loop the time a call waited counts, in a closed one there is none.
+    pub(super) fn new(labels: usize, start: Instant, end: Instant, plan: &Plan) -> Self {
         Self {
             start,
             end,
-            open,
+            open: plan.arrival.is_open(),
+            events: plan.events.then(Vec::new),
             calls: Counted::new(labels),
             parts: None,
             second: 0,
@@ -157,6 +162,12 @@ impl Recorder {
         self.calls.current[outcome.label].record(response, outcome.error.is_some());
         self.count += 1;
         self.count_in_window += u64::from(ended <= self.end);
+        if let Some(events) = &mut self.events {
+            let failed = outcome.error.is_some();
+            let intended = intended.saturating_duration_since(self.start);
+            let lag = sent.saturating_duration_since(self.start).saturating_sub(intended);
+            events::pack(Event { label: outcome.label, intended, lag, service: Some(ended - sent), failed, part: false }, events);
+        }
         if !parts.is_empty() {
             self.record_parts(parts);
         }
@@ -167,6 +178,11 @@ impl Recorder {
         let counted = self.parts.get_or_insert_with(|| Counted::new(labels));
         for part in parts.drain(..) {
             let took = part.ended.saturating_duration_since(part.sent);
+            if let Some(events) = &mut self.events {
+                let intended = part.sent.saturating_duration_since(self.start);
+                let failed = part.error.is_some();
+                events::pack(Event { label: part.label, intended, lag: Duration::ZERO, service: Some(took), failed, part: true }, events);
+            }
             let tally = &mut counted.whole[part.label];
             tally.count += 1;
             tally.rows += part.rows;
@@ -179,7 +195,11 @@ impl Recorder {
     }
 
     /// Counts a call that was due and will not end.
-    pub(super) fn never(&mut self, label: usize) {
+    pub(super) fn never(&mut self, label: usize, intended: Instant) {
+        if let Some(events) = &mut self.events {
+            let intended = intended.saturating_duration_since(self.start);
+            events::pack(Event { label, intended, lag: Duration::ZERO, service: None, failed: false, part: false }, events);
+        }
         self.never[label] += 1;
         self.calls.current[label].never();
     }
@@ -206,6 +226,11 @@ impl Recorder {
     pub(super) fn take_seconds(&mut self, now: Instant) -> (Vec<Second>, u64) {
         self.advance(now);
         (std::mem::take(&mut self.closed), self.second)
+    }
+
+    /// Hands out the packed calls since it was asked last.
+    pub(super) fn take_events(&mut self) -> Vec<u8> {
+        self.events.as_mut().map_or_else(Vec::new, std::mem::take)
     }
 
     /// Ends the recording.

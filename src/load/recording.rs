@@ -61,6 +61,8 @@ impl Recording {
 /// What one worker did.
 #[derive(Debug)]
 pub struct Share {
+    /// The calls that ended since the last report, packed as [`crate::load::events`] has them.
+    pub events: Vec<u8>,
     pub(super) recorded: Recorded,
     pub(super) window: Duration,
     pub(super) count_in_window: u64,

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+mod observe;
 pub mod replay;
 pub mod rows;
 pub mod sample;
@@ -17,6 +18,7 @@ pub mod source;
 pub mod target;
 pub mod tls;
 pub mod twin;
+mod workers;
 
 pub use cluster::Cluster;
 pub use connect::{Canceller, ConnectError, connect};

@@ -1,7 +1,10 @@
 //! Sessions that make the calls of a script: own connection, statements prepared once, parameters as text.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::error::Severity;
 use tokio_postgres::types::private::BytesMut;
@@ -74,6 +77,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Returns the SQLSTATE, or `connection` where the server did not answer with one.
+    pub fn code(&self) -> &str {
+        let source = match self {
+            Self::Connect(error) => error.source.as_ref(),
+            Self::SetUp(source) | Self::Statement { source, .. } => Some(source),
+            Self::NotReadOnly => None,
+        };
+        source.and_then(Error::code).map_or(CONNECTION, |code| code.code())
+    }
+}
+
 /// A database under the load of a program.
 #[derive(Debug)]
 pub struct SqlTarget<'a> {
@@ -98,12 +113,21 @@ impl<'a> Target for SqlTarget<'a> {
 }
 
 impl<'a> SqlTarget<'a> {
-    /// Opens session `number` (from 0, over all workers): connects, sets it up, prepares every statement that is called.
+    /// Opens sessions that share one connection, so that their statements are sent without waiting for each other's
+    /// answers. `numbers` are theirs over all workers. Connects, sets up, prepares every statement that is called.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(&'a self, number: usize) -> Result<SqlSession<'a>, OpenError> {
-        Ok(SqlSession { target: self, link: Some(self.link().await?), client: self.program.client(number) })
+    pub async fn open(&'a self, numbers: &[usize]) -> Result<Vec<SqlSession<'a>>, OpenError> {
+        let link = Rc::new(self.link().await?);
+        let wire = Rc::new(Wire { link: RefCell::new(Some(Rc::clone(&link))), opening: Mutex::new(()) });
+        let session = |number: &usize| SqlSession {
+            target: self,
+            wire: Rc::clone(&wire),
+            link: Some(Rc::clone(&link)),
+            client: self.program.client(*number),
+        };
+        Ok(numbers.iter().map(session).collect())
     }
 
     async fn link(&self) -> Result<Link, OpenError> {
@@ -137,25 +161,57 @@ struct Link {
     prepared: Vec<Option<Statement>>,
 }
 
+/// What sessions on one connection share.
+#[derive(Debug)]
+struct Wire {
+    link: RefCell<Option<Rc<Link>>>,
+    /// Held by the session that connects again, so that the others wait for it and do not do the same.
+    opening: Mutex<()>,
+}
+
 /// One client.
 pub struct SqlSession<'a> {
     target: &'a SqlTarget<'a>,
-    link: Option<Link>,
+    wire: Rc<Wire>,
+    link: Option<Rc<Link>>,
     client: Box<dyn program::Client + 'a>,
 }
 
 impl SqlSession<'_> {
-    /// Comes back after a loss; false when the server does not.
-    async fn reconnect(&mut self) -> bool {
-        self.link = None;
+    /// Comes back after a loss.
+    ///
+    /// # Errors
+    /// The SQLSTATE (or `connection`) of the last attempt when the server does not let it.
+    async fn reconnect(&mut self) -> Result<(), String> {
+        let _one_at_a_time = self.wire.opening.lock().await;
+        let shared = self.wire.link.borrow().clone();
+        if let Some(link) = shared.filter(|link| !link.client.is_closed()) {
+            self.link = Some(link);
+            return Ok(());
+        }
+        let mut said = CONNECTION.to_owned();
         for wait in RECONNECT_AFTER {
             tokio::time::sleep(wait).await;
-            if let Ok(link) = self.target.link().await {
-                self.link = Some(link);
-                return true;
+            match self.target.link().await {
+                Ok(link) => {
+                    let link = Rc::new(link);
+                    *self.wire.link.borrow_mut() = Some(Rc::clone(&link));
+                    self.link = Some(link);
+                    return Ok(());
+                }
+                Err(error) => said = error.code().to_owned(),
             }
         }
-        false
+        Err(said)
+    }
+
+    /// Forgets a connection on which another call would fail for nothing.
+    fn hang_up(&mut self) {
+        let gone = self.link.take();
+        let mut shared = self.wire.link.borrow_mut();
+        if shared.as_ref().zip(gone.as_ref()).is_some_and(|(shared, gone)| Rc::ptr_eq(shared, gone)) {
+            *shared = None;
+        }
     }
 }
 
@@ -163,8 +219,10 @@ impl Session for SqlSession<'_> {
     async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
         let label = self.client.begin(call);
         // The usual case must not go through the machinery of reconnecting.
-        if self.link.as_ref().is_none_or(|link| link.client.is_closed()) && !self.reconnect().await {
-            return Outcome { lost: true, ..Outcome::failed(label, CONNECTION) };
+        if self.link.as_ref().is_none_or(|link| link.client.is_closed())
+            && let Err(code) = self.reconnect().await
+        {
+            return Outcome { lost: true, ..Outcome::failed(label, code) };
         }
         let Some(link) = &self.link else { unreachable!("a session that was not lost has a connection") };
         let mut answer = Answer::default();
@@ -195,8 +253,7 @@ impl Session for SqlSession<'_> {
             }
         };
         if answer.lost {
-            // Another call on this connection would fail for nothing.
-            self.link = None;
+            self.hang_up();
         }
         outcome
     }

@@ -16,6 +16,9 @@ const CPU_LIMIT: f64 = 0.8;
 /// 2 ms, or a tenth of the median response: calls sent later than this blur what is measured.
 const LATE_LIMIT_US: u64 = 2_000;
 
+/// A generator that gave up more than this share of the calls itself did not offer the load it was asked for.
+const SHED_LIMIT: f64 = 0.001;
+
 /// What surrounds the recording.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {
@@ -116,7 +119,7 @@ fn point(slice: &Slice) -> SeriesPoint {
     SeriesPoint { second, count, errors, p50_us, p95_us, p99_us }
 }
 
-/// Judges the generator, not the server.
+/// Judges the generator, not the server: a call that waits for a session is late because the server is slow.
 fn health(recording: &Recording) -> Health {
     let mut reasons = Vec::new();
     if let Some(share) = recording.cpu_share.filter(|share| *share > CPU_LIMIT) {
@@ -126,7 +129,16 @@ fn health(recording: &Recording) -> Health {
     if let Some(late) = recording.late.percentile(0.99).filter(|late| *late > limit) {
         reasons.push(format!("1 % of the calls were sent {late} us late or later although a session was free."));
     }
+    let shed = recording.shed as f64 / due(recording).max(1) as f64;
+    if shed > SHED_LIMIT {
+        reasons.push(format!("{:.1} % of the calls were shed because as many as allowed were under way.", shed * 100.0));
+    }
     Health { valid: reasons.is_empty(), reasons }
+}
+
+/// Returns how many calls were due.
+fn due(recording: &Recording) -> u64 {
+    recording.count() + recording.unfinished + recording.not_started
 }
 
 fn caveats_of(recording: &Recording, arrival: &Arrival) -> Vec<String> {
@@ -140,20 +152,24 @@ fn caveats_of(recording: &Recording, arrival: &Arrival) -> Vec<String> {
     if recording.unfinished > 0 {
         caveats.push(format!("{} calls had not ended when the run was cut; they count as infinitely slow.", recording.unfinished));
     }
-    let due = recording.count() + recording.unfinished + recording.not_started;
-    let share = |count: u64| 100.0 * count as f64 / due.max(1) as f64;
+    let share = |count: u64| 100.0 * count as f64 / due(recording).max(1) as f64;
     if recording.not_started > 0 {
         let (count, percent) = (recording.not_started, share(recording.not_started));
         caveats.push(format!("{count} calls ({percent:.1} %) were due and never sent; they count as infinitely slow."));
     }
+    if recording.calls.skipped > 0 {
+        let count = recording.calls.skipped;
+        caveats
+            .push(format!("{count} statements were not sent because an earlier one of their transaction failed; they are in no latency."));
+    }
     match arrival {
-        Arrival::Open { sessions, .. } if share(recording.queued) >= 1.0 => {
+        Arrival::Open { sessions, .. } | Arrival::Stages { sessions, .. } if share(recording.queued) >= 1.0 => {
             caveats.push(format!("{:.1} % of the calls waited because all {sessions} sessions were busy.", share(recording.queued)));
         }
         Arrival::Closed { .. } => {
             caveats.push("Closed loop: a slow server was asked less often, so latencies at a given rate may be worse.".to_owned());
         }
-        Arrival::Open { .. } => {}
+        Arrival::Open { .. } | Arrival::Stages { .. } => {}
     }
     caveats
 }
