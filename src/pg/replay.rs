@@ -18,6 +18,7 @@ use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::workers::Workers;
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::outcome::{Setting, histograms, run_of};
+use crate::replay::pgbench::SuiteError;
 use crate::replay::{Program, Run, Samples, Script, ScriptError, Workload};
 use crate::stats::histogram::Tagged;
 
@@ -133,6 +134,9 @@ pub enum ReplayError {
     /// The workload makes no calls.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The pgbench scripts cannot be played.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// A session could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -160,7 +164,7 @@ impl ReplayError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
-            Self::Pipeline | Self::Script(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
+            Self::Pipeline | Self::Script(_) | Self::Suite(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
             Self::Worker(_) | Self::Events(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
         }
@@ -225,7 +229,7 @@ pub fn run_watched(
 }
 
 /// Calls a function on a thread of its own, where no runtime is in the way.
-fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, ReplayError> + Send) -> Result<T, ReplayError> {
+pub(super) fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, ReplayError> + Send) -> Result<T, ReplayError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("pgload-replay".to_owned()).spawn_scoped(scope, work)?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -33,6 +33,10 @@ pub struct Player<'s> {
     state: State,
     /// Whether a transaction of the script's own is open.
     open: bool,
+    /// Whether requests are sent without waiting for answers.
+    pipelined: bool,
+    /// Whether the open pipeline holds a BEGIN, so that a transaction may be open when it fails.
+    begun: bool,
     retries: u32,
     error: Option<String>,
 }
@@ -43,6 +47,10 @@ enum State {
     Ready,
     /// Waits for the answer to a request of the script.
     Sent(usize),
+    /// Waits for the answers of a pipeline.
+    Syncing,
+    /// Waits for a shell command, which may set a variable.
+    Shelled(Option<usize>),
     /// Rolled back, to begin again.
     Restarting,
     /// Rolled back, to give up.
@@ -53,6 +61,8 @@ enum State {
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Send(usize),
+    Sync,
+    Shell,
     Rollback,
     Sleep(Duration),
     Done,
@@ -104,6 +114,8 @@ impl<'s> Player<'s> {
             text: String::new(),
             state: State::Ready,
             open: false,
+            pipelined: false,
+            begun: false,
             retries: 0,
             error: None,
         }
@@ -116,18 +128,9 @@ impl<'s> Player<'s> {
         if let Some(code) = reply.error {
             // A failed COMMIT has ended the transaction; a request that holds a BEGIN may have opened one.
             self.open = (self.open || request.begins) && request.control != Control::Commit;
-            if is_retryable(code) && self.retries < suite.retries {
-                self.retries += 1;
-                if self.open {
-                    self.state = State::Restarting;
-                    return Next::Rollback;
-                }
-                self.restart();
-                return self.advance();
-            }
-            self.error = Some(code.to_owned());
-            return self.give_up();
+            return self.failed(code);
         }
+        self.begun |= request.begins;
         match request.control {
             Control::Begin => self.open = true,
             Control::Commit | Control::Rollback => self.open = false,
@@ -137,6 +140,43 @@ impl<'s> Player<'s> {
             return self.fail(self.at - 1, &message);
         }
         self.advance()
+    }
+
+    /// Takes the answers of a pipeline in.
+    fn synced(&mut self, reply: &Reply<'_>) -> Next {
+        if let Some(code) = reply.error {
+            self.open |= self.begun;
+            return self.failed(code);
+        }
+        self.begun = false;
+        self.advance()
+    }
+
+    /// Takes in what a shell command printed: for a variable, a whole number.
+    fn shelled(&mut self, slot: Option<usize>, reply: &Reply<'_>) -> Next {
+        let Some(output) = reply.output else { return self.fail(self.at - 1, "the shell command failed") };
+        if let Some(slot) = slot {
+            let Ok(number) = output.trim().parse::<i32>() else {
+                return self.fail(self.at - 1, "expected the shell command to print a whole number");
+            };
+            self.memory.slots[slot] = Held::Value(Value::Int(i64::from(number)));
+        }
+        self.advance()
+    }
+
+    /// Begins the call again where the server asks for that and it may be, or gives it up.
+    fn failed(&mut self, code: &str) -> Next {
+        if is_retryable(code) && self.retries < self.suite.retries {
+            self.retries += 1;
+            if self.open {
+                self.state = State::Restarting;
+                return Next::Rollback;
+            }
+            self.restart();
+            return self.advance();
+        }
+        self.error = Some(code.to_owned());
+        self.give_up()
     }
 
     /// Puts the columns of an answer into variables.
@@ -149,7 +189,8 @@ impl<'s> Player<'s> {
         let Some(row) = reply.row else {
             return if capture.all { Ok(()) } else { Err("\\gset: expected columns".to_owned()) };
         };
-        for (name, value) in row {
+        // \gset is about the last of joined commands alone.
+        for (name, value) in if capture.all { row } else { &row[reply.last_from.min(row.len())..] } {
             if !name.chars().all(super::token::within_name) || (capture.prefix.is_empty() && !super::token::is_name(name)) {
                 return Err(format!("invalid variable name {:?}", format!("{}{name}", capture.prefix)));
             }
@@ -191,9 +232,16 @@ impl<'s> Player<'s> {
         for (slot, held) in self.suite.carried.iter().zip(&self.saved) {
             self.memory.slots[*slot].clone_from(held);
         }
+        self.rewind();
+    }
+
+    /// Goes to the first operation, outside of any transaction and pipeline.
+    fn rewind(&mut self) {
         self.at = 0;
-        self.open = false;
         self.state = State::Ready;
+        self.open = false;
+        self.pipelined = false;
+        self.begun = false;
     }
 
     /// Plays operations until one needs the outside.
@@ -224,8 +272,23 @@ impl<'s> Player<'s> {
                     Ok(pause) => return Next::Sleep(pause),
                     Err(message) => return self.fail(here, &message),
                 },
-                Op::Shell(..) | Op::StartPipeline | Op::SyncPipeline | Op::EndPipeline => {}
+                Op::Shell(slot, words) => {
+                    self.command(words);
+                    self.state = State::Shelled(*slot);
+                    return Next::Shell;
+                }
+                Op::StartPipeline if self.pipelined => return self.fail(here, "already in pipeline mode"),
+                Op::StartPipeline => self.pipelined = true,
+                Op::SyncPipeline | Op::EndPipeline if !self.pipelined => return self.fail(here, "not in pipeline mode"),
+                Op::SyncPipeline | Op::EndPipeline => {
+                    self.pipelined = matches!(op, Op::SyncPipeline);
+                    self.state = State::Syncing;
+                    return Next::Sync;
+                }
             }
+        }
+        if self.pipelined {
+            return self.fail(self.at, "end of script reached with pipeline open");
         }
         if self.open {
             return self.fail(self.at, "end of script reached without completing the last transaction");
@@ -266,6 +329,23 @@ impl<'s> Player<'s> {
         }
     }
 
+    /// Writes out a shell command.
+    fn command(&mut self, words: &[Word]) {
+        self.text.clear();
+        for (index, word) in words.iter().enumerate() {
+            let space = if index > 0 { " " } else { "" };
+            // Writing to a String does not fail.
+            let _ = match word {
+                Word::Text(text) => write!(self.text, "{space}{text}"),
+                Word::Slot(slot) => match &self.memory.slots[*slot] {
+                    Held::Unset => write!(self.text, "{space}:{}", self.memory.names[*slot]),
+                    Held::Value(value) => write!(self.text, "{space}{value}"),
+                    Held::Text(text, _) => write!(self.text, "{space}{text}"),
+                },
+            };
+        }
+    }
+
     fn pause(&self, pause: &Pause, unit: Unit) -> Result<Duration, String> {
         let amount = match pause {
             Pause::Fixed(amount) => u64::from(*amount),
@@ -297,7 +377,7 @@ impl<'s> Player<'s> {
             Next::Send(number) => {
                 let request = &self.suite.scripts[self.script].requests[number];
                 let rolled_back = request.is_rolled_back && !self.open;
-                Step::Run(program::Request {
+                let request = program::Request {
                     label: request.label,
                     sql: match &request.form {
                         Form::Prepared(statement, _) => Sql::Prepared(*statement),
@@ -308,8 +388,12 @@ impl<'s> Player<'s> {
                     begin: rolled_back.then_some("begin"),
                     end: rolled_back.then_some(End::Rollback),
                     wants_row: request.capture.is_some(),
-                })
+                };
+                // What is rolled back on its own takes three messages, which are a flight of their own.
+                if self.pipelined && !rolled_back { Step::Send(request) } else { Step::Run(request) }
             }
+            Next::Sync => Step::Sync,
+            Next::Shell => Step::Shell(&self.text),
             Next::Rollback => Step::End(End::Rollback),
             Next::Sleep(pause) => Step::Sleep(pause),
             Next::Done => Step::Done(Ending { error: self.error.as_deref(), retries: self.retries, skipped: 0 }),
@@ -323,9 +407,7 @@ impl Client for Player<'_> {
         self.script = self.suite.script(call);
         self.memory.call = call;
         self.memory.stream = self.suite.scripts[self.script].stream;
-        self.at = 0;
-        self.state = State::Ready;
-        self.open = false;
+        self.rewind();
         self.retries = 0;
         self.error = None;
         if !self.suite.carried.is_empty() {
@@ -340,6 +422,8 @@ impl Client for Player<'_> {
         let next = match self.state {
             State::Ready => self.advance(),
             State::Sent(number) => self.received(number, reply),
+            State::Syncing => self.synced(reply),
+            State::Shelled(slot) => self.shelled(slot, reply),
             State::Restarting => {
                 self.restart();
                 self.advance()
@@ -374,7 +458,7 @@ impl Program for Suite {
         // Without a server: every request works and returns nothing, so what follows a \gset is not reached.
         for _ in 0..EXAMPLE_STEPS {
             match player.next(&Reply::default()) {
-                Step::Run(request) if request.sql == Sql::Prepared(statement) => return Some(request.args.to_vec()),
+                Step::Run(request) | Step::Send(request) if request.sql == Sql::Prepared(statement) => return Some(request.args.to_vec()),
                 Step::Done(_) => return None,
                 _ => {}
             }

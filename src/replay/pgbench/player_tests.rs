@@ -34,14 +34,17 @@ enum Answer {
 /// Plays one call and writes down its steps; requests get the answers in turn, then plain success.
 fn played(player: &mut Player<'_>, call: u64, answers: &[Answer]) -> Vec<String> {
     let mut answers = answers.iter().cloned();
-    let (mut steps, mut error, mut row, mut rows) = (Vec::new(), None, None, 0);
+    let (mut steps, mut error, mut row, mut rows, mut output) = (Vec::new(), None, None, 0, None);
     player.begin(call);
     loop {
         let said = player.suite.prepared.clone();
-        let reply = Reply { rows, error, lost: false, row: row.as_deref() };
+        let reply = Reply { rows, error, row: row.as_deref(), output, ..Reply::default() };
+        output = None;
         let mut asked = false;
-        match player.next(&reply) {
-            Step::Run(request) => {
+        let step = player.next(&reply);
+        let waits = matches!(step, Step::Run(_));
+        match step {
+            Step::Run(request) | Step::Send(request) => {
                 let values: Vec<String> = request.args.iter().map(|value| value.unwrap_or("null").to_owned()).collect();
                 let text = match request.sql {
                     Sql::Prepared(number) => said[number].sql.clone(),
@@ -50,8 +53,18 @@ fn played(player: &mut Player<'_>, call: u64, answers: &[Answer]) -> Vec<String>
                 };
                 let values = if values.is_empty() { String::new() } else { format!(" [{}]", values.join(" ")) };
                 let around = if request.begin.is_some() && request.end == Some(End::Rollback) { "rolled back " } else { "" };
-                steps.push(format!("{around}{text}{values}"));
+                let sent = if waits { "" } else { "> " };
+                steps.push(format!("{sent}{around}{text}{values}"));
+                asked = waits;
+            }
+            Step::Sync => {
+                steps.push("sync".to_owned());
                 asked = true;
+            }
+            Step::Shell(command) => {
+                steps.push(format!("$ {command}"));
+                output = if command.starts_with("false") { None } else { Some("12\n") };
+                output = if command.starts_with("text") { Some("12 a") } else { output };
             }
             Step::End(end) => steps.push(end.sql().to_owned()),
             Step::Sleep(pause) => steps.push(format!("{pause:?}")),
@@ -334,4 +347,43 @@ fn labels_are_scripts_and_their_statements() {
 fn examples_stop_where_the_server_would_have_to_answer() {
     let suite = suite("\\set a 5\nselect :a as x \\gset\nselect :x;");
     assert_eq!([suite.example(0), suite.example(1)], [Some(vec![Some("5".to_owned())]), None]);
+}
+
+#[test]
+fn a_pipeline_sends_without_waiting() {
+    let text = "\\startpipeline\nbegin;\nselect :client_id;\n\\syncpipeline\nupdate t set a = 1;\nend;\n\\endpipeline\nselect 2;";
+    let suite = suite(text);
+    assert_eq!(once(&suite, &[]), ["> begin", "> select $1 [3]", "sync", "> update t set a = 1", "> end", "sync", "select 2", "done"]);
+    assert_eq!(once(&suite, &[Answer::Error("23505")]), ["> begin", "> select $1 [3]", "sync", "rollback", "done 23505"]);
+    assert_eq!(once(&suite, &[Answer::Rows(1), Answer::Error("40001")]).last().unwrap(), "done 40001");
+}
+
+#[test]
+fn pipelines_that_only_some_branches_open_are_checked_when_they_are_reached() {
+    let text =
+        "\\if :n = 1\n\\startpipeline\n\\endif\nselect 1;\n\\if :n <> 2\n\\endpipeline\n\\endif\n\\if :n = 3\n\\startpipeline\n\\endif";
+    for (n, expected) in [("1", "> select 1|sync|done"), ("2", "select 1|done"), ("3", "select 1|done a.sql:6:1: not in pipeline mode")] {
+        let options = Options { variables: vec![("n".to_owned(), n.to_owned())], ..options() };
+        let suite = suite_of(&[(text, 1)], &options, Writes::Live).unwrap();
+        assert_eq!(once(&suite, &[]).join("|"), expected, "{n}");
+    }
+}
+
+#[test]
+fn shell_commands_are_run_where_that_is_allowed() {
+    let options = Options { allow_shell: true, ..options() };
+    let text = "\\setshell a expr :client_id   + ::x 'y'\nselect :a;\n\\shell echo :a\n\\setshell b text\nselect 1;";
+    let suite = suite_of(&[(text, 1)], &options, Writes::Live).unwrap();
+    assert_eq!(
+        once(&suite, &[]),
+        [
+            "$ expr 3 + :x 'y'",
+            "select $1 [12]",
+            "$ echo 12",
+            "$ text",
+            "done a.sql:4:1: expected the shell command to print a whole number"
+        ]
+    );
+    let failing = suite_of(&[("\\shell false\nselect 1;", 1)], &options, Writes::Live).unwrap();
+    assert_eq!(once(&failing, &[]), ["$ false", "done a.sql:1:1: the shell command failed"]);
 }
