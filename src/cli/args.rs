@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::failure::layout;
 use crate::findings::Severity;
+use crate::load::Stage;
 use crate::migration::Layout;
 use crate::staging::seed::PROSPECTS_MAX;
 
@@ -231,7 +232,8 @@ pub(super) enum MigrateAction {
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     pub connection: Connection,
-    /// A workload file (.yaml); several are run one after the other.
+    /// A workload file (.yaml); several are run one after the other. Or a pgbench script, FILE.sql[@WEIGHT] or
+    /// builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// Measure before a change, and keep the run for --after.
@@ -240,15 +242,32 @@ pub(super) struct ReplayArgs {
     /// Repeat the last --before run of the same workload exactly, and compare.
     #[arg(long)]
     pub after: bool,
-    /// Clients that each make a call when the last has ended (closed loop); with --rate, the most calls in flight.
+    /// Clients that each make a call when the last has ended (closed loop); with --rate or --stages, the most calls in flight.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: Option<u16>,
     /// Calls a second, whatever the server's speed (open loop); response times count from the intended start.
     #[arg(short = 'R', long, value_name = "CALLS/S", value_parser = rate)]
     pub rate: Option<f64>,
-    /// With --rate: random gaps between calls instead of even ones.
-    #[arg(long, requires = "rate")]
+    /// As --rate, changing with time: 30s:100,1m:500 goes from 0 to 100 calls a second in 30 s, then to 500 in a minute.
+    ///
+    /// A stage of 0s jumps to its rate: 0s:100,5m:100 is 100 calls a second for five minutes.
+    #[arg(long, value_name = "TIME:RATE,…", value_parser = stage, value_delimiter = ',', conflicts_with_all = ["rate", "duration"])]
+    pub stages: Vec<Stage>,
+    /// With --rate or --stages: random gaps between calls, as those of many users, instead of even ones.
+    #[arg(long)]
     pub poisson: bool,
+    /// With --rate or --stages: the most calls in flight.
+    #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_in_flight: Option<u16>,
+    /// With --rate or --stages: what becomes of calls that are due while as many as allowed are in flight.
+    #[arg(long, value_enum)]
+    pub overflow: Option<OverflowMode>,
+    /// Worker threads, each with its own connections; 1 is right unless one processor cannot keep up.
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// Let N clients share a connection, their statements sent without waiting for each other's answers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub pipeline: Option<u16>,
     /// How long to measure: 60s, 5m, 1500ms.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -261,12 +280,28 @@ pub(super) struct ReplayArgs {
     /// The seed of rows, statements, parameters and arrivals: the same seed makes the same calls.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What the workload may change: readonly (the server refuses writes), rollback or live.
+    /// What the workload may change: readonly (the server refuses writes), rollback, clone (a copy of the database) or live.
     #[arg(long, value_enum, default_value = "readonly")]
     pub writes: WriteMode,
     /// The database's name, typed in full, for --writes live.
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
+    /// Give a variable of pgbench scripts a value (may be repeated).
+    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
+    pub define: Vec<(String, String)>,
+    /// How pgbench scripts send their statements; prepared when not given.
+    #[arg(short = 'M', long, value_enum)]
+    pub mode: Option<ScriptMode>,
+    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock; once when
+    /// not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_tries: Option<u32>,
+    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
+    #[arg(long)]
+    pub allow_shell: bool,
+    /// Write every measured call to this file, 20 bytes each; docs/events.md has the format.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
     /// Where runs are kept.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub reports: PathBuf,
@@ -276,11 +311,31 @@ pub(super) struct ReplayArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScriptMode {
+    /// As text, with the variables' values in it.
+    Simple,
+    /// With parameters, parsed each time.
+    Extended,
+    /// With parameters, parsed once a connection.
+    Prepared,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OverflowMode {
+    /// They wait, their clock running.
+    Queue,
+    /// They are given up and count as infinitely slow.
+    Shed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum WriteMode {
     /// Sessions are read-only, and the server enforces it.
     Readonly,
     /// Each write is rolled back.
     Rollback,
+    /// Writes are committed in a copy of the database, which is dropped afterwards.
+    Clone,
     /// Writes are committed; needs --allow-writes.
     Live,
 }
@@ -401,11 +456,25 @@ fn percentage(text: &str) -> Result<f64, String> {
     if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(expected()) }
 }
 
+/// Reads `NAME=VALUE`.
+fn definition(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e7 => Ok(rate),
         _ => Err(format!("{text:?}: expected calls a second, above 0")),
     }
+}
+
+/// Reads `30s:100`.
+fn stage(text: &str) -> Result<Stage, String> {
+    let expected = || format!("{text:?}: expected a time and the calls a second at its end, such as 30s:100");
+    let (time, target) = text.split_once(':').ok_or_else(expected)?;
+    let target = target.trim().parse::<f64>().ok().filter(|target| (0.0..=1e7).contains(target)).ok_or_else(expected)?;
+    Ok(Stage { duration: duration(time.trim())?, target })
 }
 
 /// Reads `90`, `90s`, `1.5m`, `250ms`, `1h`; a bare number is seconds.
@@ -454,5 +523,8 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("1d").is_err() && duration("").is_err() && duration("9999h").is_err());
         assert!(rate("0").is_err() && rate("nan").is_err());
+        assert_eq!(stage("30s:100"), Ok(Stage { duration: Duration::from_secs(30), target: 100.0 }));
+        assert_eq!(stage("0s: 0").map(|stage| stage.target), Ok(0.0));
+        assert!(stage("30s").is_err() && stage("x:1").is_err() && stage("1s:-1").is_err() && stage("1s:nan").is_err());
     }
 }

@@ -108,6 +108,7 @@ impl From<ReplayError> for Failure {
         let exit = match error.fault() {
             Fault::Connection => Exit::Connection,
             Fault::Workload => Exit::Usage,
+            Fault::Refused => Exit::Refused,
             Fault::Other => Exit::Failed,
         };
         Self::new(exit, error.to_string())

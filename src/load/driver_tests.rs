@@ -267,7 +267,9 @@ async fn progress_is_told_every_second() {
 async fn run_shared(target: &Rc<Fake>, plan: &Plan, workers: usize, backwards: bool) -> Recording {
     let gathering = RefCell::new(Gathering::new(workers, 2));
     let start = Instant::now();
-    let tell = |tick: Tick| drop(gathering.borrow_mut().take(tick));
+    let tell = |tick: Tick| {
+        gathering.borrow_mut().take(tick);
+    };
     let (clock, stop) = (Clock::runtime(), Stop::default());
     let one = |worker: usize| {
         let place = Place { worker, workers, start };
@@ -362,7 +364,7 @@ async fn what_is_shed_counts_as_infinitely_slow_and_nothing_waits() {
 }
 
 /// A session whose calls of label 0 are transactions of two statements of label 1.
-struct Transactions(Rc<Fake>);
+struct Transactions;
 
 impl Session for Transactions {
     async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
@@ -382,7 +384,7 @@ impl Session for Transactions {
     }
 }
 
-struct TransactionTarget(Rc<Fake>);
+struct TransactionTarget;
 
 impl Target for TransactionTarget {
     type Session = Transactions;
@@ -398,8 +400,8 @@ impl Target for TransactionTarget {
 
 #[tokio::test(start_paused = true)]
 async fn pieces_count_for_their_own_label_and_totals_are_of_calls() {
-    let target = TransactionTarget(fake(|_, _| unreachable!("not asked")));
-    let mut sessions = vec![Transactions(Rc::clone(&target.0))];
+    let target = TransactionTarget;
+    let mut sessions = vec![Transactions];
     let plan = Plan { max_calls: Some(100), events: true, ..closed(1, 60) };
     let gathering = RefCell::new((Gathering::new(1, 2), Vec::new()));
     let tell = |tick: Tick| {

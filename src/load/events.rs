@@ -2,7 +2,7 @@
 //!
 //! The file begins with the line `pgload events 1`, then one line of JSON with the names of the labels:
 //! `{"started_at":"2026-01-01T00:00:00Z","labels":["find","add"]}`. Records follow up to the end of the file, in no
-//! particular order, each of five little-endian unsigned numbers:
+//! particular order, each of four little-endian unsigned numbers:
 //!
 //! | bytes | what |
 //! |---:|---|

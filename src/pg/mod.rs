@@ -21,6 +21,7 @@ pub mod target;
 pub mod tls;
 pub mod twin;
 mod workers;
+pub mod writable;
 
 pub use cluster::Cluster;
 pub use connect::{Canceller, ConnectError, connect};

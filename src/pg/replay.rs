@@ -16,6 +16,7 @@ use crate::pg::observe::Observer;
 use crate::pg::sample::{self, SampleError};
 use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::workers::Workers;
+use crate::pg::writable::{self, Copy, WritableError};
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::outcome::{Setting, histograms, run_of};
 use crate::replay::pgbench::SuiteError;
@@ -122,6 +123,9 @@ pub enum ReplayError {
     /// The events could not be written.
     #[error("write the events: {0}")]
     Events(#[source] io::Error),
+    /// The database may not be written to, or its copy was not made.
+    #[error(transparent)]
+    Writable(#[from] WritableError),
     /// Statements of transactions cannot share a connection with other sessions.
     #[error("share connections between sessions (--pipeline): the workload has transactions or rolls its writes back")]
     Pipeline,
@@ -155,6 +159,8 @@ pub enum Fault {
     Connection,
     /// The workload does not fit the database or itself.
     Workload,
+    /// A rule that keeps writes away from where they do harm.
+    Refused,
     /// Something else failed.
     Other,
 }
@@ -164,9 +170,11 @@ impl ReplayError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
+            Self::Writable(WritableError::Connect(_)) => Fault::Connection,
+            Self::Writable(error) if error.is_refusal() => Fault::Refused,
             Self::Pipeline | Self::Script(_) | Self::Suite(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
-            Self::Worker(_) | Self::Events(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
+            Self::Worker(_) | Self::Events(_) | Self::Writable(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
         }
     }
 }
@@ -202,34 +210,72 @@ pub fn run_watched(
     samples: Option<Samples>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
+    with_database(source, settings, |runtime, source| on_database(runtime, source, workload, settings, samples, watch))
+}
+
+/// Calls `work` on a thread of its own with the database the run is to use: the given one, or a copy that is dropped
+/// afterwards.
+pub(super) fn with_database(
+    source: &Source,
+    settings: &Settings,
+    work: impl FnOnce(&Runtime, &Source) -> Result<Replayed, ReplayError> + Send,
+) -> Result<Replayed, ReplayError> {
     on_thread(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let source = &source.clone().with_application_name(APPLICATION_NAME);
-        let (control, server, samples) = runtime.block_on(async {
-            let mut control = connect(source).await?;
-            let server = measure::server(&control).await?;
-            let samples = match samples {
-                Some(samples) => samples,
-                None => sample::draw(&mut control, workload, settings.seed).await?,
-            };
-            Ok::<_, ReplayError>((control, server, samples))
-        })?;
-        let script = Script::new(workload, &samples, settings.seed, settings.writes)?;
-        let played = Played {
-            source,
-            name: &workload.name,
-            text: &workload.text,
-            program: &script,
-            caveats: left_out(workload, settings.writes),
-            about: BTreeMap::from([("samples".to_owned(), json!(samples.digest()))]),
-        };
-        let (run, histograms) = play(&runtime, &control, &server, played, settings, watch)?;
-        Ok(Replayed { run, samples, histograms })
+        if settings.writes != Writes::Readonly {
+            runtime.block_on(async { Ok::<_, ReplayError>(writable::check(&connect(source).await?, source.database()).await?) })?;
+        }
+        if settings.writes != Writes::Clone {
+            return work(&runtime, source);
+        }
+        let name = format!("{}_pgload_{}", source.database().chars().take(40).collect::<String>(), Timestamp::now().as_microsecond());
+        let copy = runtime.block_on(Copy::make(source, &name))?;
+        let made = copy.source.clone().with_application_name(APPLICATION_NAME);
+        let replayed = work(&runtime, &made);
+        let dropped = runtime.block_on(copy.drop_it());
+        let mut replayed = replayed?;
+        if let Err(error) = dropped {
+            replayed.run.caveats.push(format!("The copy {name} was not dropped: could not {error}."));
+        }
+        replayed.run.about.insert("database".to_owned(), json!(source.database()));
+        Ok(replayed)
     })
 }
 
+/// Draws what is missing and plays a workload on the database as it is.
+fn on_database(
+    runtime: &Runtime,
+    source: &Source,
+    workload: &Workload,
+    settings: &Settings,
+    samples: Option<Samples>,
+    watch: Watch<'_>,
+) -> Result<Replayed, ReplayError> {
+    let (control, server, samples) = runtime.block_on(async {
+        let mut control = connect(source).await?;
+        let server = measure::server(&control).await?;
+        let samples = match samples {
+            Some(samples) => samples,
+            None => sample::draw(&mut control, workload, settings.seed).await?,
+        };
+        Ok::<_, ReplayError>((control, server, samples))
+    })?;
+    let script = Script::new(workload, &samples, settings.seed, settings.writes)?;
+    let played = Played {
+        source,
+        name: &workload.name,
+        text: &workload.text,
+        program: &script,
+        caveats: left_out(workload, settings.writes),
+        about: BTreeMap::from([("samples".to_owned(), json!(samples.digest()))]),
+    };
+    let (run, histograms) = play(runtime, &control, &server, played, settings, watch)?;
+    Ok(Replayed { run, samples, histograms })
+}
+
 /// Calls a function on a thread of its own, where no runtime is in the way.
-pub(super) fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, ReplayError> + Send) -> Result<T, ReplayError> {
+fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, ReplayError> + Send) -> Result<T, ReplayError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("pgload-replay".to_owned()).spawn_scoped(scope, work)?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -352,7 +398,10 @@ fn left_out(workload: &Workload, writes: Writes) -> Vec<String> {
             vec![format!("Read-only run: {names} ({share:.0} % of the workload's calls) were left out because they write.")]
         }
         Writes::Rollback if !writing.is_empty() => {
-            vec!["Writes were rolled back: what a commit costs is not measured, and dead rows were left behind.".to_owned()]
+            vec![
+                "Writes were rolled back: what a commit costs is not measured, deferred checks did not run, and dead rows were left behind."
+                    .to_owned(),
+            ]
         }
         _ => Vec::new(),
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::pg::replay::{Played, ReplayError, Replayed, Settings, Watch, on_thread, play};
-use crate::pg::session::{APPLICATION_NAME, Writes};
+use crate::pg::replay::{Played, ReplayError, Replayed, Settings, Watch, play, with_database};
+use crate::pg::session::Writes;
 use crate::pg::{Source, connect, measure};
 use crate::replay::Samples;
 use crate::replay::pgbench::{Scripts, Suite};
@@ -19,9 +19,7 @@ use crate::replay::pgbench::{Scripts, Suite};
 /// # Errors
 /// [`ReplayError`] when the run could not start.
 pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watch: Watch<'_>) -> Result<Replayed, ReplayError> {
-    on_thread(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let source = &source.clone().with_application_name(APPLICATION_NAME);
+    with_database(source, settings, |runtime, source| {
         let mut scripts = scripts.clone();
         scripts.options.seed = settings.seed;
         let (control, server) = runtime.block_on(async {
@@ -47,7 +45,7 @@ pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watc
             caveats: caveats(&suite, settings.writes),
             about: about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
         };
-        let (run, histograms) = play(&runtime, &control, &server, played, settings, watch)?;
+        let (run, histograms) = play(runtime, &control, &server, played, settings, watch)?;
         let samples = Samples::none(run.started_at);
         Ok(Replayed { run, samples, histograms })
     })
