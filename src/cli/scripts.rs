@@ -38,7 +38,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
             loads.push(Load::Workload(Workload::parse(&text, &path.display().to_string())?));
             continue;
         };
-        let choice = choice.map_err(Failure::usage)?;
+        let choice = choice.map_err(|error| Failure::usage(format!("read {error}")))?;
         let scripts = match loads.iter_mut().find_map(|load| if let Load::Scripts(scripts) = load { Some(scripts) } else { None }) {
             Some(scripts) => scripts,
             None => {
@@ -48,12 +48,13 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
             }
         };
         let added = if choice.is_builtin {
-            let builtin = builtin(&choice.name).map_err(Failure::usage)?;
+            let builtin =
+                builtin(&choice.name).map_err(|error| Failure::usage(format!("read workload builtin:{}: {error}", choice.name)))?;
             scripts.add(builtin.text, builtin.name, choice.weight)
         } else {
             scripts.add(&read(Path::new(&choice.name))?, &choice.name, choice.weight)
         };
-        added.map_err(|error| Failure::usage(error.to_string()))?;
+        added.map_err(|error| Failure::usage(format!("read script {error}")))?;
     }
     let has_scripts = loads.iter().any(|load| matches!(load, Load::Scripts(_)));
     let only_for_scripts = [

@@ -320,7 +320,7 @@ fn what_cannot_be_played_is_named_with_its_place() {
         ("\\setshell a echo 1", "a.sql:1:1: \\setshell runs programs on this machine: allow it with --allow-shell"),
     ] {
         let said = refused(text, &options());
-        assert!(said.starts_with(expected), "{said}");
+        assert!(said.starts_with(&format!("play script {expected}")), "{said}");
     }
     let simple = Options { mode: Mode::Simple, ..options() };
     assert!(refused("\\startpipeline\nselect 1;\n\\endpipeline", &simple).contains("-M extended or prepared"));

@@ -55,7 +55,7 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SuiteError {
     /// Something in a script.
-    #[error(transparent)]
+    #[error("play script {0}")]
     Script(#[from] ScriptError),
     /// A variable of `-D`.
     #[error("-D {0}={1}: expected a name of letters, digits and _ that begins with none of the digits, and a value")]
