@@ -13,6 +13,9 @@ use crate::pg::session::{Link, code};
 use crate::replay::args::Args;
 use crate::replay::program::{Request, Sql};
 
+/// The rows or the error of a statement, and when they had arrived.
+type Answer = (Result<u64, Error>, Instant);
+
 /// Statements under way on a connection.
 #[derive(Default)]
 pub(super) struct Pipeline<'l> {
@@ -23,9 +26,9 @@ pub(super) struct Pipeline<'l> {
 struct Flight<'l> {
     label: usize,
     sent: Instant,
-    answer: Pin<Box<dyn Future<Output = (Result<u64, Error>, Instant)> + 'l>>,
+    answer: Pin<Box<dyn Future<Output = Answer> + 'l>>,
     /// Its answer, should it have come at once.
-    come: Option<(Result<u64, Error>, Instant)>,
+    come: Option<Answer>,
 }
 
 impl<'l> Pipeline<'l> {

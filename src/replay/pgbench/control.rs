@@ -62,7 +62,7 @@ fn control(words: &[&str]) -> Control {
         }
         ["begin", ..] | ["start", "transaction", ..] => Control::Begin,
         // What is chained goes on in a new transaction; what goes back to a savepoint stays in its own.
-        ["commit" | "end" | "rollback" | "abort", rest @ ..] if rest.ends_with(&["and", "chain"]) => Control::None,
+        ["commit" | "end" | "rollback" | "abort", .., "and", "chain"] => Control::None,
         ["rollback", rest @ ..] if rest.contains(&"to") => Control::None,
         ["commit" | "end", ..] => Control::Commit,
         ["rollback" | "abort", ..] => Control::Rollback,

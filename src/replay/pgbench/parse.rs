@@ -36,7 +36,7 @@ fn commands(text: &str) -> Result<Vec<(usize, Kind)>, Fault> {
         at = command.end;
         match command.ended_by {
             End::Semicolon => {}
-            End::EndOfScript => break,
+            End::Text => break,
             End::Backslash => {
                 let line = Line::of(text, at);
                 at = line.end;

@@ -38,7 +38,7 @@ pub(super) struct Command {
 pub(super) enum End {
     Semicolon,
     Backslash,
-    EndOfScript,
+    Text,
 }
 
 /// Reads the SQL command that begins at an offset.
@@ -162,7 +162,7 @@ impl<'t> Scan<'t> {
         match self.brackets.last() {
             Some(bracket) => Err((*bracket, "expected ) to close this bracket".to_owned())),
             None if self.bodies > 0 => Err((self.start.unwrap_or(self.at), "expected END to close the body of this function".to_owned())),
-            None => Ok(End::EndOfScript),
+            None => Ok(End::Text),
         }
     }
 

@@ -30,7 +30,7 @@ fn a_semicolon_ends_a_command_and_a_backslash_does_too() {
     let read = command("select 1 \\gset\n", 0).unwrap();
     assert_eq!((read.parts, read.end, read.ended_by), (vec![text("select 1")], 9, End::Backslash));
     let read = command("select 1 -- last\n", 0).unwrap();
-    assert_eq!((read.parts, read.ended_by), (vec![text("select 1 -- last")], End::EndOfScript));
+    assert_eq!((read.parts, read.ended_by), (vec![text("select 1 -- last")], End::Text));
     assert!(command(" -- nothing\n /* at all */ ;", 0).unwrap().parts.is_empty());
     assert_eq!(only("-- first\n/* then */ select 1"), [text("select 1")]);
 }

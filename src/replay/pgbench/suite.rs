@@ -20,7 +20,7 @@ pub const MOST_PARAMETERS: usize = 255;
 /// The stream of random numbers that picks scripts.
 const PICK: u64 = 0x7363_7269_7074;
 /// The stream of `default_seed`.
-const DEFAULT_SEED: u64 = 0x6465_6661_756c_74;
+const DEFAULT_SEED: u64 = 0x0064_6566_6175_6c74;
 
 /// How statements are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
