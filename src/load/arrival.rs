@@ -35,6 +35,13 @@ pub enum Arrival {
         /// How many may be under way at once.
         sessions: usize,
     },
+    /// Each session makes calls of its own, at the times they had when they were captured.
+    Captured {
+        /// How many sessions.
+        sessions: usize,
+        /// 2 plays twice as fast.
+        speed: f64,
+    },
 }
 
 /// A stretch of time at whose end the rate has reached its target, changing linearly from where it was.
@@ -73,7 +80,7 @@ impl Arrival {
     pub fn sessions(&self) -> usize {
         match self {
             Self::Closed { clients, .. } => *clients,
-            Self::Open { sessions, .. } | Self::Stages { sessions, .. } => *sessions,
+            Self::Open { sessions, .. } | Self::Stages { sessions, .. } | Self::Captured { sessions, .. } => *sessions,
         }
     }
 
@@ -124,7 +131,9 @@ mod tests {
         let staged = Arrival::Stages { stages: vec![stage], spacing: Spacing::Poisson, sessions: 4 };
         let text = r#"{"stages":{"stages":[{"duration_ms":30000.0,"target":100.0}],"spacing":"poisson","sessions":4}}"#;
         assert_eq!(serde_json::to_string(&staged).unwrap(), text);
-        for arrival in [closed, open, staged, Arrival::Closed { clients: 1, think: Duration::from_millis(250) }] {
+        let captured = Arrival::Captured { sessions: 3, speed: 2.0 };
+        assert_eq!(serde_json::to_string(&captured).unwrap(), r#"{"captured":{"sessions":3,"speed":2.0}}"#);
+        for arrival in [closed, open, staged, captured, Arrival::Closed { clients: 1, think: Duration::from_millis(250) }] {
             let text = serde_json::to_string(&arrival).unwrap();
             assert_eq!(serde_json::from_str::<Arrival>(&text).unwrap(), arrival);
         }

@@ -8,6 +8,7 @@ use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use crate::load::agenda::Agenda;
 use crate::load::clock::thread_cpu;
 use crate::load::open::Queue;
 use crate::load::recorder::Recorder;
@@ -171,8 +172,13 @@ struct Worker<'a> {
     end: Instant,
     recorder: RefCell<Recorder>,
     flights: Vec<Cell<Option<Flight>>>,
+    /// By session: the last captured call it began.
+    last: Vec<Cell<Option<u64>>>,
     lost: Cell<usize>,
 }
+
+/// A session's next captured call after its last, and when it is due at the speed of the capture.
+type Captured<'a> = dyn Fn(usize, Option<u64>) -> Option<(u64, Duration)> + 'a;
 
 impl Worker<'_> {
     /// Makes one call and records it; returns its end, and whether the session can go on.
@@ -233,19 +239,42 @@ impl Worker<'_> {
         while !self.stop.is_requested() {
             let Some(event) = queue.next(slot).await else { return };
             let sent = Instant::now();
-            {
-                let mut recorder = self.recorder.borrow_mut();
-                let waited = sent.saturating_duration_since(event.intended);
-                if event.was_free {
-                    recorder.late.record(waited);
-                } else if waited > QUEUED {
-                    recorder.queued += 1;
-                }
-            }
+            self.waited(sent.saturating_duration_since(event.intended), event.was_free);
             let flight = Flight { call: self.plan.first_call + event.index, intended: event.intended };
             if !self.call(session, slot, flight, sent, &mut parts).await.1 {
                 return;
             }
+        }
+    }
+
+    /// Makes the calls of the session `number` of a capture, each at its time.
+    async fn captured<S: Session>(&self, session: &mut S, slot: usize, number: usize, speed: f64, agenda: &Agenda, next: &Captured<'_>) {
+        let mut parts = Vec::new();
+        while let Some((call, due)) = next(number, self.last[slot].get()) {
+            let intended = self.start + due.div_f64(speed);
+            if intended >= self.end || self.stop.is_requested() {
+                return;
+            }
+            let was_free = Instant::now() < intended;
+            if was_free && !agenda.wait(slot, intended).await {
+                return;
+            }
+            let sent = Instant::now();
+            self.waited(sent.saturating_duration_since(intended), was_free);
+            self.last[slot].set(Some(call));
+            if !self.call(session, slot, Flight { call: self.plan.first_call.wrapping_add(call), intended }, sent, &mut parts).await.1 {
+                return;
+            }
+        }
+    }
+
+    /// Notes how late a call was sent, and whose fault that was.
+    fn waited(&self, waited: Duration, was_free: bool) {
+        let mut recorder = self.recorder.borrow_mut();
+        if was_free {
+            recorder.late.record(waited);
+        } else if waited > QUEUED {
+            recorder.queued += 1;
         }
     }
 
@@ -322,6 +351,7 @@ pub async fn drive_share<T: Target>(
         end,
         recorder: RefCell::new(Recorder::new(target.labels(), start, end, plan)),
         flights: (0..clients).map(|_| Cell::new(None)).collect(),
+        last: vec![Cell::new(None); clients],
         lost: Cell::new(0),
     };
 
@@ -333,6 +363,13 @@ pub async fn drive_share<T: Target>(
     let queue =
         Schedule::of(&plan.arrival).map(|(schedule, spacing)| Queue::new(schedule.times(spacing, plan.seed), plan, place, clients, &shed));
 
+    let agenda = match plan.arrival {
+        Arrival::Captured { speed, .. } => Some((Agenda::new(clients), speed)),
+        _ => None,
+    };
+    let next = |session: usize, last: Option<u64>| target.captured(session, last);
+    let number = |slot: usize| place.worker + slot * place.workers;
+
     let mut given_up = false;
     {
         let all = plan.arrival.sessions();
@@ -340,15 +377,21 @@ pub async fn drive_share<T: Target>(
         let mut running: FuturesUnordered<_> = sessions
             .iter_mut()
             .enumerate()
-            .map(|(slot, session)| match &queue {
-                Some(queue) => Either::Left(worker.open(session, slot, queue)),
-                None => Either::Right(worker.closed(session, slot, place.worker + slot * place.workers, all, think)),
+            .map(|(slot, session)| match (&queue, &agenda) {
+                (Some(queue), _) => Either::Left(worker.open(session, slot, queue)),
+                (None, None) => Either::Right(Either::Left(worker.closed(session, slot, number(slot), all, think))),
+                (None, Some((agenda, speed))) => {
+                    Either::Right(Either::Right(worker.captured(session, slot, number(slot), *speed, agenda, &next)))
+                }
             })
             .collect();
         let all_sessions = async { while running.next().await.is_some() {} };
         let dispatcher = async {
             if let Some(queue) = &queue {
                 queue.dispatch(clock, stop).await;
+            }
+            if let Some((agenda, _)) = &agenda {
+                agenda.dispatch(clock, stop).await;
             }
             // The sessions decide when it is over, not the dispatcher.
             std::future::pending::<()>().await;
@@ -387,6 +430,20 @@ pub async fn drive_share<T: Target>(
             never(plan.first_call + index, intended);
             not_started += 1;
         });
+    }
+    if let Some((_, speed)) = &agenda {
+        for (slot, last) in worker.last.iter().enumerate() {
+            let mut last = last.get();
+            while let Some((call, due)) = next(number(slot), last) {
+                let intended = start + due.div_f64(*speed);
+                if intended > start + window || intended >= end {
+                    break;
+                }
+                never(plan.first_call.wrapping_add(call), intended);
+                not_started += 1;
+                last = Some(call);
+            }
+        }
     }
     let shed = if plan.overflow == Overflow::Shed { not_started } else { 0 };
     let ended = if stop.is_requested() {

@@ -363,6 +363,72 @@ async fn what_is_shed_counts_as_infinitely_slow_and_nothing_waits() {
     assert_eq!(shown, recording.count());
 }
 
+/// Three captured sessions: session s makes calls s, s + 3, s + 6, … every 100 ms from s·10 ms on, for 2 s.
+struct Capture(Rc<Fake>);
+
+impl Target for Capture {
+    type Session = FakeSession;
+
+    fn labels(&self) -> usize {
+        2
+    }
+
+    fn label(&self, call: u64) -> usize {
+        label(call)
+    }
+
+    fn captured(&self, session: usize, last: Option<u64>) -> Option<(u64, Duration)> {
+        let call = last.map_or(session as u64, |last| last + 3);
+        (call < 60).then(|| (call, 10 * session as u32 * MS + 100 * (call / 3) as u32 * MS))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn captured_calls_keep_their_session_order_and_time() {
+    for (speed, workers) in [(1.0, 1), (1.0, 2), (4.0, 3)] {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&seen);
+        // The first call of session 1 takes so long that its next two wait for it.
+        let target = Capture(fake(move |call, at| {
+            log.borrow_mut().push((call, at));
+            (if call == 1 { 250 * MS } else { 5 * MS }, Outcome::done(label(call), 1))
+        }));
+        let gathering = Gathering::new(workers, 2);
+        let start = Instant::now();
+        let plan = Plan::new(Arrival::Captured { sessions: 3, speed }, 1, Duration::from_secs(60));
+        let (clock, stop) = (Clock::runtime(), Stop::default());
+        let one = |worker: usize| {
+            let place = Place { worker, workers, start };
+            let mut sessions: Vec<_> = (0..place.sessions(3)).map(|_| FakeSession(Rc::clone(&target.0))).collect();
+            let (target, plan, clock, stop) = (&target, &plan, &clock, &stop);
+            async move { drive_share(target, &mut sessions, plan, place, clock, stop, &|_| {}).await }
+        };
+        let shares = futures_util::future::join_all((0..workers).map(one)).await;
+        let recording = gathering.finish(shares);
+        assert_eq!((recording.count(), recording.not_started, recording.ended), (60, 0, Ended::Complete));
+        for (call, at) in seen.take() {
+            let due = target.captured((call % 3) as usize, call.checked_sub(3)).unwrap().1.div_f64(speed);
+            let waits = call % 3 == 1 && (4..=40).contains(&call);
+            assert!(at >= due && (waits || at < due + 2 * MS), "call {call} at {at:?}, due {due:?}");
+        }
+        assert!(recording.queued >= 2, "{}", recording.queued);
+        assert!(recording.calls.response.percentiles().max.unwrap() >= 250_000);
+        assert_eq!(recording.calls.lag.count(), 60, "response counts from the captured time");
+    }
+    // Cut in the middle, what came due and was not sent is infinitely slow.
+    let target = Capture(fake(|call, _| (Duration::from_millis(if call < 3 { 700 } else { 1 }), Outcome::done(label(call), 1))));
+    let mut sessions: Vec<_> = (0..3).map(|_| FakeSession(Rc::clone(&target.0))).collect();
+    let plan = Plan::new(Arrival::Captured { sessions: 3, speed: 1.0 }, 1, Duration::from_secs(60));
+    let stop = Stop::default();
+    let clock = Clock::runtime();
+    let (recording, ()) = tokio::join!(drive(&target, &mut sessions, &plan, &clock, &stop, &|_| {}), async {
+        tokio::time::sleep(500 * MS).await;
+        stop.request();
+    });
+    assert_eq!((recording.ended, recording.count()), (Ended::Stopped, 3));
+    assert!(recording.not_started >= 12, "{}", recording.not_started);
+}
+
 /// A session whose calls of label 0 are transactions of two statements of label 1.
 struct Transactions;
 

@@ -10,6 +10,7 @@
 //! A call is named by its number; the target derives from it what to do, so that the same number is the same call in
 //! every run.
 
+mod agenda;
 pub mod arrival;
 pub mod clock;
 pub mod driver;
@@ -22,6 +23,7 @@ mod series;
 pub mod stop;
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -47,6 +49,13 @@ pub trait Target {
 
     /// Returns the label of a call, also of one that is never made; a pure function.
     fn label(&self, call: u64) -> usize;
+
+    /// Returns the call that a session makes after call `last` (`None`: its first), and when it is due since the start at
+    /// the speed of the capture; `None` when it has no more. Asked for [`Arrival::Captured`] alone; a pure function.
+    fn captured(&self, session: usize, last: Option<u64>) -> Option<(u64, Duration)> {
+        let (_, _) = (session, last);
+        None
+    }
 }
 
 /// One client of the target.

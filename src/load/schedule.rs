@@ -85,10 +85,10 @@ impl Schedule {
         Self { pieces }
     }
 
-    /// Returns the schedule of an open loop; `None` for a closed one.
+    /// Returns the schedule of an open loop; `None` for a closed one and for captured time.
     pub fn of(arrival: &Arrival) -> Option<(Self, Spacing)> {
         match arrival {
-            Arrival::Closed { .. } => None,
+            Arrival::Closed { .. } | Arrival::Captured { .. } => None,
             Arrival::Open { rate, spacing, .. } => Some((Self::even(*rate), *spacing)),
             Arrival::Stages { stages, spacing, .. } => Some((Self::staged(stages), *spacing)),
         }

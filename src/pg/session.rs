@@ -111,6 +111,10 @@ impl<'a> Target for SqlTarget<'a> {
     fn label(&self, call: u64) -> usize {
         self.program.label(call)
     }
+
+    fn captured(&self, session: usize, last: Option<u64>) -> Option<(u64, Duration)> {
+        self.program.captured(session, last)
+    }
 }
 
 impl<'a> SqlTarget<'a> {

@@ -169,7 +169,7 @@ fn caveats_of(recording: &Recording, arrival: &Arrival) -> Vec<String> {
         Arrival::Closed { .. } => {
             caveats.push("Closed loop: a slow server was asked less often, so latencies at a given rate may be worse.".to_owned());
         }
-        Arrival::Open { .. } | Arrival::Stages { .. } => {}
+        Arrival::Open { .. } | Arrival::Stages { .. } | Arrival::Captured { .. } => {}
     }
     caveats
 }

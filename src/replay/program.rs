@@ -33,6 +33,13 @@ pub trait Program: Debug + Sync {
     /// Returns the state of session `number`; sessions are numbered from 0 over all workers.
     fn client(&self, number: usize) -> Box<dyn Client + '_>;
 
+    /// Returns the call that session `number` makes after call `last` (`None`: its first), and when it is due since the
+    /// start of the capture; `None` when it has no more. For programs with [`crate::load::Arrival::Captured`] alone.
+    fn captured(&self, number: usize, last: Option<u64>) -> Option<(u64, Duration)> {
+        let (_, _) = (number, last);
+        None
+    }
+
     /// Returns whether a call may hold more than one statement, so that calls cannot share a connection.
     fn has_transactions(&self) -> bool;
 }

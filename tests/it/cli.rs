@@ -7,6 +7,7 @@ mod audited;
 mod formats;
 mod limits;
 mod offline;
+mod replay;
 mod replica;
 
 use std::path::{Path, PathBuf};

@@ -285,9 +285,11 @@ fn a_frozen_server_shows_in_the_percentiles_as_arithmetic_says() {
             // On a busy machine the generator may be late as well, and says so; it shed nothing.
             assert!(run.health.reasons.iter().all(|reason| !reason.contains("shed")), "{:?}", run.health);
         } else {
-            // 16 calls wait, the others of the freeze are given up: more than one in a hundred, so p99 is not met.
+            // 16 calls wait, the others of the freeze are given up: more than one in a hundred, so p99 is not met. A busy
+            // machine can only add to them.
             let truth = frozen.as_secs_f64() * rate - 16.0;
-            assert!((run.totals.not_started as f64 / truth - 1.0).abs() < 0.1, "{} shed, by arithmetic {truth}", run.totals.not_started);
+            let shed = run.totals.not_started as f64;
+            assert!((0.9 * truth..1.5 * truth).contains(&shed), "{shed} shed, by arithmetic {truth}");
             assert_eq!(run.totals.response_us.p99, None);
             assert!(!run.health.valid && run.health.reasons.iter().any(|reason| reason.contains("shed")), "{:?}", run.health);
         }
