@@ -232,7 +232,8 @@ pub(super) enum MigrateAction {
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     pub connection: Connection,
-    /// A workload file (.yaml); several are run one after the other.
+    /// A workload file (.yaml); several are run one after the other. Or a pgbench script, FILE.sql[@WEIGHT] or
+    /// builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// Measure before a change, and keep the run for --after.
@@ -285,6 +286,19 @@ pub(super) struct ReplayArgs {
     /// The database's name, typed in full, for --writes live.
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
+    /// Give a variable of pgbench scripts a value (may be repeated).
+    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
+    pub define: Vec<(String, String)>,
+    /// How pgbench scripts send their statements; prepared when not given.
+    #[arg(short = 'M', long, value_enum)]
+    pub mode: Option<ScriptMode>,
+    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock; once when
+    /// not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_tries: Option<u32>,
+    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
+    #[arg(long)]
+    pub allow_shell: bool,
     /// Write every measured call to this file, 20 bytes each; docs/events.md has the format.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -294,6 +308,16 @@ pub(super) struct ReplayArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScriptMode {
+    /// As text, with the variables' values in it.
+    Simple,
+    /// With parameters, parsed each time.
+    Extended,
+    /// With parameters, parsed once a connection.
+    Prepared,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -430,6 +454,12 @@ fn percentage(text: &str) -> Result<f64, String> {
     let (number, divisor) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     let share = number.trim().parse::<f64>().map_err(|_| expected())? / divisor;
     if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(expected()) }
+}
+
+/// Reads `NAME=VALUE`.
+fn definition(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn rate(text: &str) -> Result<f64, String> {

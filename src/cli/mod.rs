@@ -15,6 +15,7 @@ mod progress;
 mod replay;
 mod report;
 mod runs;
+mod scripts;
 mod snapshot;
 mod staging;
 mod workload;

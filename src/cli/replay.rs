@@ -9,10 +9,12 @@ use serde_json::json;
 
 use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
+use super::scripts::{self, Load};
 use super::{connection, guard, migrate, output, progress, runs};
 use crate::load::{Arrival, Overflow, Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::replay::{ReplayError, Replayed, Settings, Watch, run_watched};
+use crate::pg::scripts::run_scripts;
 use crate::pg::session::Writes;
 use crate::replay::{Run, Samples, Workload, compare};
 use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
@@ -27,48 +29,49 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const SEED: u64 = 1;
 
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
-    if args.events.is_some() && args.workloads.len() > 1 {
+    let loads = scripts::loads(&args)?;
+    if args.events.is_some() && loads.len() > 1 {
         return Err(Failure::usage("write the events of several workloads into one file: give one workload with --events"));
     }
-    let workloads = args.workloads.iter().map(|path| read_workload(path)).collect::<Result<Vec<_>, _>>()?;
     let source = connection::source(&args.connection)?;
     let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
     let stop = Stop::default();
     let listener = tokio::spawn(listen(stop.clone()));
     let mut exit = Exit::Done;
-    for workload in &workloads {
+    for load in &loads {
         if stop.is_requested() {
             break;
         }
-        exit = worse(exit, one(&args, &source, workload, writes, &stop).await?);
+        exit = worse(exit, one(&args, &source, load, writes, &stop).await?);
     }
     listener.abort();
     Ok(exit)
 }
 
 /// Runs one workload and says what it showed.
-async fn one(args: &ReplayArgs, source: &Source, workload: &Workload, writes: Writes, stop: &Stop) -> Result<Exit, Failure> {
-    let earlier = if args.after { Some(Earlier::of(&args.reports, workload)?) } else { None };
+async fn one(args: &ReplayArgs, source: &Source, load: &Load, writes: Writes, stop: &Stop) -> Result<Exit, Failure> {
+    let name = load.name();
+    let earlier = if args.after { Some(Earlier::of(&args.reports, &name)?) } else { None };
     let settings = match &earlier {
         Some(earlier) => earlier.settings(args, writes)?,
         None => settings(args, writes)?,
     };
     let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
-    let mut replayed = measure_with(source, workload, &settings, samples, args.events.as_deref(), stop).await?;
+    let mut replayed = measure_with(source, load, &settings, samples, args.events.as_deref(), stop).await?;
     replayed.run.side = match (args.before, args.after) {
         (true, _) => Some("before".to_owned()),
         (_, true) => Some("after".to_owned()),
         _ => None,
     };
-    let folder = runs::new_folder(&args.reports, "replay", Some(&workload.name));
+    let folder = runs::new_folder(&args.reports, "replay", Some(&name));
     let saved = runs::save(&folder, &replayed);
     let run = &replayed.run;
     let mut exit = ended(run, stop);
     match &earlier {
         Some(earlier) => {
             let comparison = compare(&earlier.run, run).map_err(|error| Failure::usage(error.to_string()))?;
-            let named = NamedComparison { name: workload.name.clone(), comparison };
+            let named = NamedComparison { name: name.clone(), comparison };
             output::write(&folder.join("comparison.json"), json_text::to_string_pretty(&named.comparison))?;
             print_comparison(&named, &earlier.run, run, args.format)?;
             exit = worse(exit, verdict(named.comparison.verdict));
@@ -92,25 +95,29 @@ pub(super) async fn measure(
     samples: Option<Samples>,
     stop: &Stop,
 ) -> Result<Replayed, Failure> {
-    measure_with(source, workload, settings, samples, None, stop).await
+    measure_with(source, &Load::Workload(workload.clone()), settings, samples, None, stop).await
 }
 
 /// The same, writing every call to `events` where that is given.
 async fn measure_with(
     source: &Source,
-    workload: &Workload,
+    load: &Load,
     settings: &Settings,
     samples: Option<Samples>,
     events: Option<&Path>,
     stop: &Stop,
 ) -> Result<Replayed, Failure> {
-    let (source, workload, settings, stop) = (source.clone(), workload.clone(), settings.clone(), stop.clone());
+    let (source, load, settings, stop) = (source.clone(), load.clone(), settings.clone(), stop.clone());
     let mut events = events.map(create).transpose()?;
     let task = tokio::task::spawn_blocking(move || {
-        let shown = progress::load(&workload.name, settings.warm_up, settings.duration, settings.max_calls);
+        let shown = progress::load(&load.name(), settings.warm_up, settings.duration, settings.max_calls);
         let update = |phase, progress: &crate::load::Progress| shown.update(phase, progress);
         let out = events.as_mut().map(|file| file as &mut (dyn Write + Send));
-        let mut replayed = run_watched(&source, &workload, &settings, samples, Watch { progress: &update, stop: &stop, events: out })?;
+        let watch = Watch { progress: &update, stop: &stop, events: out };
+        let mut replayed = match &load {
+            Load::Workload(workload) => run_watched(&source, workload, &settings, samples, watch)?,
+            Load::Scripts(scripts) => run_scripts(&source, scripts, &settings, watch)?,
+        };
         if let Some(mut file) = events {
             file.flush().map_err(ReplayError::Events)?;
         }
@@ -136,8 +143,8 @@ struct Earlier {
 }
 
 impl Earlier {
-    fn of(reports: &Path, workload: &Workload) -> Result<Self, Failure> {
-        let (folder, run) = runs::last_before(reports, &workload.name)?;
+    fn of(reports: &Path, name: &str) -> Result<Self, Failure> {
+        let (folder, run) = runs::last_before(reports, name)?;
         if run.partial {
             return Err(Failure::usage(format!("repeat {}: it is partial. Measure it again: pgload replay --before", folder.display())));
         }
@@ -244,11 +251,6 @@ fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
             format!("write to {database}: --writes live changes data for good. Type its name in full: --allow-writes {database}"),
         )),
     }
-}
-
-fn read_workload(path: &Path) -> Result<Workload, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("read workload {}: {error}", path.display())))?;
-    Ok(Workload::parse(&text, &path.display().to_string())?)
 }
 
 /// The first Ctrl-C lets calls under way finish, the second gives them up.

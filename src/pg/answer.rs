@@ -10,14 +10,14 @@ use tokio_postgres::{Client, Error, Row, RowStream, SimpleQueryMessage};
 pub(super) type Columns = Vec<(String, Option<String>)>;
 
 /// Reads all rows, keeps the last and returns how many there were.
-pub(super) async fn last_row(rows: RowStream, last: &mut Option<Columns>) -> Result<u64, Error> {
+pub(super) async fn last_row(rows: RowStream, last: &mut Kept) -> Result<u64, Error> {
     pin_mut!(rows);
     let (mut count, mut kept) = (0, None);
     while let Some(row) = rows.try_next().await? {
         count += 1;
         kept = Some(row);
     }
-    *last = kept.map(|row| columns(&row)).transpose()?;
+    last.columns = kept.map(|row| columns(&row)).transpose()?;
     Ok(rows.rows_affected().unwrap_or(count))
 }
 
@@ -26,21 +26,42 @@ fn columns(row: &Row) -> Result<Columns, Error> {
     row.columns().iter().enumerate().map(|(index, column)| Ok((column.name().to_owned(), text(index)?))).collect()
 }
 
+/// The rows that were kept of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Of each statement of the request that returned rows, the last one; one after the other.
+    pub(super) columns: Option<Columns>,
+    /// Where the columns of the last statement begin.
+    pub(super) last_from: usize,
+}
+
 /// Sends a text by the simple protocol and returns the rows its last command returned or changed.
-pub(super) async fn simple(client: &Client, sql: &str, wants_row: bool, last: &mut Option<Columns>) -> Result<u64, Error> {
+pub(super) async fn simple(client: &Client, sql: &str, wants_row: bool, kept: &mut Kept) -> Result<u64, Error> {
     let messages = client.simple_query_raw(sql).await?;
     pin_mut!(messages);
-    let mut rows = 0;
+    let (mut rows, mut finished, mut current) = (0, Columns::new(), None::<Columns>);
+    let (mut is_over, mut has_row) = (false, false);
     while let Some(message) = messages.try_next().await? {
+        if wants_row && std::mem::take(&mut is_over) {
+            // Another statement's answer begins.
+            finished.extend(current.take().into_iter().flatten());
+        }
         match message {
             SimpleQueryMessage::Row(row) if wants_row => {
                 let named = row.columns().iter().enumerate();
-                *last = Some(named.map(|(index, column)| (column.name().to_owned(), row.get(index).map(str::to_owned))).collect());
+                current = Some(named.map(|(index, column)| (column.name().to_owned(), row.get(index).map(str::to_owned))).collect());
+                has_row = true;
             }
-            SimpleQueryMessage::CommandComplete(count) => rows = count,
+            SimpleQueryMessage::CommandComplete(count) => {
+                rows = count;
+                is_over = true;
+            }
             _ => {}
         }
     }
+    kept.last_from = finished.len();
+    finished.extend(current.into_iter().flatten());
+    kept.columns = has_row.then_some(finished);
     Ok(rows)
 }
 

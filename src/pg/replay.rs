@@ -19,6 +19,7 @@ use crate::pg::workers::Workers;
 use crate::pg::writable::{self, Copy, WritableError};
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::outcome::{Setting, histograms, run_of};
+use crate::replay::pgbench::SuiteError;
 use crate::replay::{Program, Run, Samples, Script, ScriptError, Workload};
 use crate::stats::histogram::Tagged;
 
@@ -137,6 +138,9 @@ pub enum ReplayError {
     /// The workload makes no calls.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The pgbench scripts cannot be played.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// A session could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -168,7 +172,7 @@ impl ReplayError {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
             Self::Writable(WritableError::Connect(_)) => Fault::Connection,
             Self::Writable(error) if error.is_refusal() => Fault::Refused,
-            Self::Pipeline | Self::Script(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
+            Self::Pipeline | Self::Script(_) | Self::Suite(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
             Self::Worker(_) | Self::Events(_) | Self::Writable(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
         }
@@ -206,6 +210,16 @@ pub fn run_watched(
     samples: Option<Samples>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
+    with_database(source, settings, |runtime, source| on_database(runtime, source, workload, settings, samples, watch))
+}
+
+/// Calls `work` on a thread of its own with the database the run is to use: the given one, or a copy that is dropped
+/// afterwards.
+pub(super) fn with_database(
+    source: &Source,
+    settings: &Settings,
+    work: impl FnOnce(&Runtime, &Source) -> Result<Replayed, ReplayError> + Send,
+) -> Result<Replayed, ReplayError> {
     on_thread(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let source = &source.clone().with_application_name(APPLICATION_NAME);
@@ -213,12 +227,12 @@ pub fn run_watched(
             runtime.block_on(async { Ok::<_, ReplayError>(writable::check(&connect(source).await?, source.database()).await?) })?;
         }
         if settings.writes != Writes::Clone {
-            return on_database(&runtime, source, workload, settings, samples, watch);
+            return work(&runtime, source);
         }
         let name = format!("{}_pgload_{}", source.database().chars().take(40).collect::<String>(), Timestamp::now().as_microsecond());
         let copy = runtime.block_on(Copy::make(source, &name))?;
         let made = copy.source.clone().with_application_name(APPLICATION_NAME);
-        let replayed = on_database(&runtime, &made, workload, settings, samples, watch);
+        let replayed = work(&runtime, &made);
         let dropped = runtime.block_on(copy.drop_it());
         let mut replayed = replayed?;
         if let Err(error) = dropped {

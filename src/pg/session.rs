@@ -12,7 +12,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Error, Statement};
 
 use crate::load::{Outcome, Part, Session, Target};
-use crate::pg::answer::{last_row, simple};
+use crate::pg::answer::{Kept, last_row, simple};
+use crate::pg::pipeline::Pipeline;
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::program::{self, End, Ending, Prepared, Program, Reply, Request, Sql, Step};
 pub use crate::replay::writes::Writes;
@@ -160,7 +161,7 @@ async fn prepare(client: &Client, spec: &Prepared) -> Result<Statement, OpenErro
 
 /// A connection and the statements prepared on it, as the program numbers them.
 #[derive(Debug)]
-struct Link {
+pub(super) struct Link {
     client: Client,
     prepared: Vec<Option<Statement>>,
 }
@@ -230,6 +231,7 @@ impl Session for SqlSession<'_> {
         }
         let Some(link) = &self.link else { unreachable!("a session that was not lost has a connection") };
         let mut answer = Answer::default();
+        let mut pipeline = Pipeline::default();
         let mut rows = 0;
         let outcome = loop {
             match self.client.next(&answer.reply()) {
@@ -243,12 +245,29 @@ impl Session for SqlSession<'_> {
                         parts.push(Part { label, sent, ended, rows: answer.rows, error: statement });
                     }
                 }
-                Step::End(end) => answer = Answer::of(link.client.batch_execute(end.sql()).await.map(|()| 0)),
+                Step::Send(request) => {
+                    pipeline.send(link, &request).await;
+                    answer = Answer::default();
+                }
+                Step::Sync => {
+                    answer = Answer::of(pipeline.finish(parts).await);
+                    rows += answer.rows;
+                }
+                Step::End(end) => {
+                    let left = pipeline.finish(parts).await;
+                    let ended = link.client.batch_execute(end.sql()).await;
+                    answer = Answer::of(left.and(ended.map(|()| 0)));
+                }
+                Step::Shell(command) => answer = shell(command).await,
                 Step::Sleep(pause) => {
                     answer = Answer::default();
                     tokio::time::sleep(pause).await;
                 }
                 Step::Done(Ending { error, retries, skipped }) => {
+                    if !pipeline.is_empty() {
+                        // What was given up half-way still has answers on the way.
+                        answer = Answer::of(pipeline.finish(parts).await);
+                    }
                     break Outcome { label, rows, error: error.map(str::to_owned), retries, skipped, lost: false };
                 }
             }
@@ -256,6 +275,7 @@ impl Session for SqlSession<'_> {
                 break Outcome { rows, ..Outcome::failed(label, answer.error.as_deref().unwrap_or(CONNECTION)) };
             }
         };
+        drop(pipeline);
         if answer.lost {
             self.hang_up();
         }
@@ -269,13 +289,21 @@ struct Answer {
     rows: u64,
     error: Option<String>,
     lost: bool,
-    row: Option<Vec<(String, Option<String>)>>,
+    kept: Kept,
+    output: Option<String>,
 }
 
 impl Answer {
     #[inline]
     fn reply(&self) -> Reply<'_> {
-        Reply { rows: self.rows, error: self.error.as_deref(), lost: self.lost, row: self.row.as_deref() }
+        Reply {
+            rows: self.rows,
+            error: self.error.as_deref(),
+            lost: self.lost,
+            row: self.kept.columns.as_deref(),
+            last_from: self.kept.last_from,
+            output: self.output.as_deref(),
+        }
     }
 
     #[inline]
@@ -287,8 +315,15 @@ impl Answer {
     }
 }
 
+/// Runs a command of this machine's shell; the worker's other sessions go on meanwhile.
+async fn shell(command: &str) -> Answer {
+    let ran = tokio::process::Command::new("sh").arg("-c").arg(command).stdin(std::process::Stdio::null()).output().await;
+    let output = ran.ok().filter(|ran| ran.status.success()).map(|ran| String::from_utf8_lossy(&ran.stdout).into_owned());
+    Answer { output, ..Answer::default() }
+}
+
 /// Returns the SQLSTATE, or that the connection broke.
-fn code(error: &Error) -> String {
+pub(super) fn code(error: &Error) -> String {
     error.code().map_or(CONNECTION, |code| code.code()).to_owned()
 }
 
@@ -306,15 +341,15 @@ impl Link {
     #[inline]
     async fn run(&self, request: &Request<'_>, timed: bool, answer: &mut Answer) -> (Option<String>, Option<Instant>) {
         if request.begin.is_none() && request.end.is_none() {
-            let got = self.send(request, &mut answer.row).await;
+            let mut kept = Kept::default();
+            let got = self.send(request, &mut kept).await;
             let ended = timed.then(Instant::now);
-            let row = answer.row.take();
-            *answer = Answer { row, ..Answer::of(got) };
+            *answer = Answer { kept, ..Answer::of(got) };
             return (answer.error.clone(), ended);
         }
-        let mut row = None;
+        let mut kept = Kept::default();
         let statement = async {
-            let got = self.send(request, &mut row).await;
+            let got = self.send(request, &mut kept).await;
             (got, Instant::now())
         };
         let control = |sql: Option<&str>| {
@@ -330,20 +365,19 @@ impl Link {
         let (began, (got, at), ended) =
             futures_util::future::join3(control(request.begin), statement, control(request.end.map(End::sql))).await;
         let own = got.as_ref().err().map(code);
-        *answer = Answer { row, ..Answer::of(began.and(got).and_then(|rows| ended.map(|()| rows))) };
+        *answer = Answer { kept, ..Answer::of(began.and(got).and_then(|rows| ended.map(|()| rows))) };
         (own, Some(at))
     }
 
     /// Sends the statement itself.
     #[inline]
-    async fn send(&self, request: &Request<'_>, row: &mut Option<Vec<(String, Option<String>)>>) -> Result<u64, Error> {
-        *row = None;
+    pub(super) async fn send(&self, request: &Request<'_>, kept: &mut Kept) -> Result<u64, Error> {
         match request.sql {
             Sql::Prepared(number) => {
                 let Some(statement) = &self.prepared[number] else { unreachable!("every statement that is called was prepared") };
                 if request.wants_row {
                     let rows = self.client.query_raw(statement, request.args.iter().map(Text)).await?;
-                    return last_row(rows, row).await;
+                    return last_row(rows, kept).await;
                 }
                 // `execute_raw` reads every row and decodes none; for a select the count it returns is that of its rows.
                 self.client.execute_raw(statement, request.args.iter().map(Text)).await
@@ -353,13 +387,13 @@ impl Link {
                 let typed = request.args.iter().map(|value| (Text(value), Type::UNKNOWN));
                 if request.wants_row {
                     let rows = self.client.query_typed_raw(text, typed).await?;
-                    return last_row(rows, row).await;
+                    return last_row(rows, kept).await;
                 }
                 let values: Vec<Text<'_>> = request.args.iter().map(Text).collect();
                 let typed: Vec<_> = values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
                 self.client.execute_typed(text, &typed).await
             }
-            Sql::Simple(text) => simple(&self.client, text, request.wants_row, row).await,
+            Sql::Simple(text) => simple(&self.client, text, request.wants_row, kept).await,
         }
     }
 }

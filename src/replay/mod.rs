@@ -8,6 +8,7 @@ pub mod arg;
 pub mod args;
 pub mod compare;
 pub mod outcome;
+pub mod pgbench;
 pub mod player;
 pub mod program;
 pub mod run;

@@ -55,6 +55,7 @@ fn played(script: &Script, call: u64, errors: &[Option<&str>]) -> Vec<String> {
                 said.push(format!("done {:?} {} {}", ending.error, ending.retries, ending.skipped));
                 return said;
             }
+            other => panic!("a workload file has no such step: {other:?}"),
         }
     }
     panic!("a call without end: {said:?}");

@@ -73,8 +73,8 @@ pub trait Client {
     /// Starts a call and returns its label, which is [`Program::label`] of it.
     fn begin(&mut self, call: u64) -> usize;
 
-    /// Returns what to do next. `reply` is the answer to the [`Step::Run`] or [`Step::End`] before; at the start of a
-    /// call and after a sleep it is empty.
+    /// Returns what to do next. `reply` is the answer to the step before; at the start of a call and after a sleep it
+    /// is empty.
     ///
     /// A lost connection is an error as well ([`Reply::lost`]); the session is asked nothing more then.
     fn next(&mut self, reply: &Reply<'_>) -> Step<'_>;
@@ -85,6 +85,12 @@ pub trait Client {
 pub enum Step<'p> {
     /// Send a statement and read its whole answer.
     Run(Request<'p>),
+    /// Send a statement and go on without its answer; the reply is empty. [`Step::Sync`] comes before the call is over.
+    Send(Request<'p>),
+    /// Read the answers to everything that was sent since; the reply holds the first error and the sum of the rows.
+    Sync,
+    /// Run a command of this machine's shell.
+    Shell(&'p str),
     /// End the open transaction.
     End(End),
     /// Wait; the call's clock goes on.
@@ -149,8 +155,13 @@ pub struct Reply<'r> {
     pub error: Option<&'r str>,
     /// Whether the connection is gone.
     pub lost: bool,
-    /// The last row's columns, name and text, when they were wanted and there was a row.
+    /// The last row's columns, name and text, when they were wanted and there was a row. Of several statements in one
+    /// request, the last rows of all of them, one after the other.
     pub row: Option<&'r [(String, Option<String>)]>,
+    /// Where in `row` the columns of the last statement begin.
+    pub last_from: usize,
+    /// What a command of the shell printed; `None` when it failed.
+    pub output: Option<&'r str>,
 }
 
 /// How a call ended.

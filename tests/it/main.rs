@@ -8,6 +8,7 @@ mod connect;
 mod engine;
 mod migrate;
 mod objects;
+mod pgbench;
 mod plans;
 mod redact;
 mod repair;
