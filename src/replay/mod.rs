@@ -6,6 +6,7 @@
 
 pub mod arg;
 pub mod compare;
+pub mod log;
 pub mod outcome;
 pub mod run;
 pub mod samples;
