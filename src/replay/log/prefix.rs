@@ -146,11 +146,6 @@ impl Prefix {
         &self.text
     }
 
-    /// How many facts it gives of each line.
-    pub(super) fn facts(&self) -> usize {
-        self.pieces.iter().filter(|piece| matches!(piece, Piece::Field(field) if !matches!(field, Field::Ignored | Field::Digits))).count()
-    }
-
     /// Whether its times have no more than seconds.
     pub fn is_coarse(&self) -> bool {
         !self.pieces.iter().any(|piece| matches!(piece, Piece::Field(Field::Time | Field::Epoch)))

@@ -14,6 +14,9 @@ use super::usual;
 /// Lines looked at to find a file's format and prefix.
 const LOOK: usize = 200;
 
+/// How often a guessed prefix may be guessed again within a file.
+const GUESSES: u32 = 100;
+
 /// How a server writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
@@ -112,16 +115,19 @@ impl Reader {
                     }
                 };
                 prefix = Some(found.clone());
-                Form::Stderr(Stderr { prefix: found })
+                Form::Stderr(Stderr { prefix: found, guesses: if guessed { GUESSES } else { 0 } })
             }
         };
         lines.put_back(first.into_iter());
         Ok(Self { file: file.to_owned(), lines, form, opened: Opened { format, prefix, guessed }, ended: false })
     }
 
-    /// Returns what the file turned out to be.
-    pub fn opened(&self) -> &Opened {
-        &self.opened
+    /// Returns what the file turned out to be; a guessed prefix is the one read with last.
+    pub fn opened(&self) -> Opened {
+        match &self.form {
+            Form::Stderr(stderr) => Opened { prefix: Some(stderr.prefix.clone()), ..self.opened.clone() },
+            Form::Csv | Form::Json => self.opened.clone(),
+        }
     }
 
     /// Returns the file's name, as it was given.
@@ -137,7 +143,7 @@ impl Iterator for Reader {
         if self.ended {
             return None;
         }
-        let found = match &self.form {
+        let found = match &mut self.form {
             Form::Csv => csv::next(&mut self.lines),
             Form::Json => json::next(&mut self.lines),
             Form::Stderr(stderr) => stderr.next(&mut self.lines),

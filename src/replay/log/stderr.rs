@@ -2,8 +2,9 @@
 
 use super::csv::Wrong;
 use super::line::{Line, Severity, text};
-use super::physical::{LINE_MAX, Lines};
+use super::physical::{LINE_MAX, Lines, Physical};
 use super::prefix::Prefix;
+use super::usual;
 
 /// Words that begin a message of its own.
 const SEVERITIES: &[&str] =
@@ -39,14 +40,20 @@ enum Begins<'t> {
     Nothing,
 }
 
+/// Lines looked at to guess again.
+const LOOK: usize = 50;
+
 /// Reads a file of one prefix.
 pub(super) struct Stderr {
     pub(super) prefix: Prefix,
+    /// How often the prefix may still be guessed again: the first lines may be of processes without a session, or the
+    /// setting was changed. 0 for a prefix that was given.
+    pub(super) guesses: u32,
 }
 
 impl Stderr {
     /// Returns the next message with its parts; `None` at the end of the file.
-    pub(super) fn next(&self, lines: &mut Lines) -> Option<Result<Line, Wrong>> {
+    pub(super) fn next(&mut self, lines: &mut Lines) -> Option<Result<Line, Wrong>> {
         let first = loop {
             match lines.next() {
                 Ok(line) => {
@@ -58,6 +65,9 @@ impl Stderr {
                 Err(error) => return Some(Err((0, format!("cannot be read further: {error}")))),
             }
         };
+        if self.guesses > 0 && matches!(self.begins(&first.bytes), Begins::Nothing) && !first.bytes.starts_with(b"\t") {
+            self.guess_again(&first, lines);
+        }
         let (mut line, rest) = match self.begins(&first.bytes) {
             Begins::Message(line, rest) => (line, rest),
             Begins::Part(_, part, _) => return Some(Err((first.number, format!("{part} without the message it belongs to")))),
@@ -116,6 +126,22 @@ impl Stderr {
         Some(Ok(line))
     }
 
+    fn guess_again(&mut self, first: &Physical, lines: &mut Lines) {
+        self.guesses -= 1;
+        let mut ahead = Vec::new();
+        while ahead.len() < LOOK
+            && let Ok(Some(line)) = lines.next()
+        {
+            ahead.push(line);
+        }
+        // The line itself has to fit, whatever those after it say.
+        let fits = |prefix: &Prefix| prefix.read(&first.bytes, &begins_message).is_some();
+        if let Some(better) = usual::guess(&ahead).filter(fits).or_else(|| usual::guess(std::slice::from_ref(first))) {
+            self.prefix = better;
+        }
+        lines.put_back(ahead.into_iter());
+    }
+
     fn begins<'t>(&self, bytes: &'t [u8]) -> Begins<'t> {
         let Some((mut line, rest)) = self.prefix.read(bytes, &begins_message).or_else(|| self.prefix.read(bytes, &begins_foreign)) else {
             return Begins::Nothing;
@@ -152,7 +178,7 @@ mod tests {
 
     fn read(text: &str) -> Vec<Result<Line, Wrong>> {
         let mut lines = Lines::new(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())));
-        let stderr = Stderr { prefix: Prefix::compile("%m [%p] %q%u@%d ").unwrap() };
+        let mut stderr = Stderr { prefix: Prefix::compile("%m [%p] %q%u@%d ").unwrap(), guesses: 0 };
         std::iter::from_fn(|| stderr.next(&mut lines)).collect()
     }
 
@@ -182,6 +208,15 @@ mod tests {
             [Some(1), Some(2), Some(3), None, Some(6)]
         );
         assert!(found[1].as_ref().unwrap_err().1.contains("\"cp: cannot stat\""));
+    }
+
+    #[test]
+    fn a_guess_is_mended_once_lines_say_more() {
+        let text = "2026-11-23 16:03:32.385 UTC [7] LOG:  x\n2026-11-23 16:03:32.385 UTC [8] me@shop LOG:  y\n";
+        let mut lines = Lines::new(Box::new(text.as_bytes()));
+        let mut stderr = Stderr { prefix: Prefix::compile("%m [%p] ").unwrap(), guesses: 3 };
+        let users: Vec<String> = std::iter::from_fn(|| stderr.next(&mut lines)).map(|line| line.unwrap().user).collect();
+        assert_eq!(users, ["", "me"]);
     }
 
     #[test]

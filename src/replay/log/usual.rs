@@ -1,5 +1,6 @@
 //! The prefixes people use, tried on the first lines of a file.
 
+use super::line::Line;
 use super::physical::Physical;
 use super::prefix::Prefix;
 use super::stderr::begins_message;
@@ -73,15 +74,26 @@ const USUAL: &[&str] = &[
 
 /// Returns the usual prefix that most of the lines begin with; of those that fit alike the one that says most, then the first.
 pub(super) fn guess(lines: &[Physical]) -> Option<Prefix> {
-    let fits = |prefix: &Prefix| lines.iter().filter(|line| prefix.read(&line.bytes, &begins_message).is_some()).count();
+    let score = |prefix: &Prefix| {
+        let read = lines.iter().filter_map(|line| prefix.read(&line.bytes, &begins_message));
+        read.fold((0, 0), |(fits, facts), (line, _)| (fits + 1, facts + known(&line)))
+    };
     USUAL
         .iter()
         .filter_map(|text| Prefix::compile(text).ok())
-        .map(|prefix| (fits(&prefix), prefix.facts(), prefix))
-        .filter(|(fits, ..)| *fits > 0)
+        .map(|prefix| (score(&prefix), prefix))
+        .filter(|((fits, _), _)| *fits > 0)
         .rev()
-        .max_by_key(|(fits, facts, _)| (*fits, *facts))
-        .map(|(.., prefix)| prefix)
+        .max_by_key(|(score, _)| *score)
+        .map(|(_, prefix)| prefix)
+}
+
+/// How many facts a prefix gave.
+fn known(line: &Line) -> usize {
+    let texts = [&line.user, &line.database, &line.application].into_iter().filter(|text| !text.is_empty()).count();
+    let numbers = [line.process.is_some(), line.session_line.is_some(), line.session_start_us.is_some(), line.query_id.is_some()];
+    let words = [line.session.is_some(), line.tag.is_some(), line.vxid.is_some(), line.sqlstate.is_some(), line.backend.is_some()];
+    texts + numbers.into_iter().chain(words).filter(|known| *known).count()
 }
 
 #[cfg(test)]
@@ -109,7 +121,7 @@ mod tests {
             "\ty",
         ];
         assert_eq!(guessed(&debian).as_deref(), Some("%m [%p] %q%u@%d "));
-        assert_eq!(guessed(&debian[..1]).as_deref(), Some("%m [%p] %q%u@%d "));
+        assert_eq!(guessed(&debian[..1]).as_deref(), Some("%m [%p] "), "nothing yet says more");
         let rds = ["2026-11-23 16:03:29 UTC:10.0.0.1(4711):me@shop:[7]:LOG:  statement: x"];
         assert_eq!(guessed(&rds).as_deref(), Some("%t:%r:%u@%d:[%p]:"));
         let badger = ["2026-11-23 16:03:29 UTC [7]: [3-1] user=me,db=shop,app=psql,client=[local] LOG:  duration: 1.0 ms  statement: x"];
