@@ -10,7 +10,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// Whether a message says in another language than English what a statement's line says.
-pub fn foreign(message: &str) -> bool {
+pub(super) fn foreign(message: &str) -> bool {
     FOREIGN.iter().any(|start| message.starts_with(start))
 }
 
