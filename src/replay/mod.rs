@@ -5,6 +5,7 @@
 //! ```
 
 pub mod arg;
+pub mod captured;
 pub mod compare;
 pub mod log;
 pub mod outcome;
