@@ -21,6 +21,7 @@ mod prefix;
 mod reader;
 mod session;
 mod sessions;
+mod settings;
 mod skip;
 mod stderr;
 mod time;
@@ -34,6 +35,7 @@ pub use physical::decompressed;
 pub use prefix::{Prefix, PrefixError};
 pub use reader::{Format, Opened, Options, Reader};
 pub use sessions::Sessions;
+pub use settings::SETTINGS;
 pub use skip::{Counts, Reason};
 
 #[cfg(test)]

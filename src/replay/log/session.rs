@@ -76,6 +76,8 @@ pub(super) struct Sink<'s> {
     pub(super) events: &'s mut VecDeque<Event>,
     pub(super) counts: &'s mut Counts,
     pub(super) next_transaction: &'s mut u64,
+    /// The databases asked for; all when empty.
+    pub(super) databases: &'s [String],
     /// The longest parameter seen whole, in bytes.
     pub(super) longest: &'s mut usize,
 }
@@ -117,6 +119,11 @@ impl Session {
         }
     }
 
+    /// Whether its database was asked for; a log that does not say a session's database cannot leave it out.
+    fn is_wanted(&self, databases: &[String]) -> bool {
+        databases.is_empty() || self.client.database.is_empty() || databases.contains(&self.client.database)
+    }
+
     /// `connection received` or `authorized`: to the millisecond, where its start is to the second.
     pub(super) fn receive(&mut self, line: &Line) {
         if !self.received && !self.connected {
@@ -127,6 +134,7 @@ impl Session {
 
     /// `statement: SQL`.
     pub(super) fn begin_simple(&mut self, line: &Line, text: &str, sink: &mut Sink<'_>) {
+        sink.counts.announced += 1;
         self.close_open(sink);
         self.drop_bare(sink);
         let statement = Statement { text: text.to_owned(), prepared: prepared(line), ..Statement::default() };
@@ -135,6 +143,7 @@ impl Session {
 
     /// `execute NAME: SQL`.
     pub(super) fn begin_extended(&mut self, line: &Line, step: Step<'_>, sink: &mut Sink<'_>) {
+        sink.counts.announced += 1;
         self.close_open(sink);
         if step.fetch {
             sink.counts.skip(Reason::Fetch);
@@ -263,7 +272,7 @@ impl Session {
         self.close_open(sink);
         self.drop_bare(sink);
         self.release(true, sink);
-        if self.received && !self.connected {
+        if self.received && !self.connected && self.is_wanted(sink.databases) {
             self.connect(self.start_us, sink);
         }
         if let Some(at_us) = at_us.filter(|_| self.connected) {
@@ -329,7 +338,8 @@ impl Session {
             *sink.next_transaction
         });
         let missing = statement.protocol == Protocol::Extended && control.parameters > statement.parameters.len();
-        let refused = control.refused.or(missing.then_some(Reason::MissingParameters));
+        let other = !self.is_wanted(sink.databases);
+        let refused = other.then_some(Reason::OtherDatabase).or(control.refused).or(missing.then_some(Reason::MissingParameters));
         if let Some(reason) = refused {
             sink.counts.skip(reason);
             return;

@@ -32,6 +32,7 @@ pub struct Sessions<I> {
     next_session: u64,
     next_transaction: u64,
     longest: usize,
+    databases: Vec<String>,
     log_start_us: Option<i64>,
     last_us: i64,
     /// The number of open sessions at which silent ones are looked for next.
@@ -51,11 +52,19 @@ impl<I: Iterator<Item = Result<Line, BadLine>>> Sessions<I> {
             next_session: 0,
             next_transaction: 0,
             longest: 0,
+            databases: Vec::new(),
             log_start_us: None,
             last_us: i64::MIN,
             sweep_at: SESSIONS_MANY,
             ended: false,
         }
+    }
+
+    /// Keeps only the sessions of these databases; all when empty.
+    #[must_use]
+    pub fn of_databases(mut self, databases: Vec<String>) -> Self {
+        self.databases = databases;
+        self
     }
 
     /// Returns what was counted so far.
@@ -104,6 +113,7 @@ impl<I: Iterator<Item = Result<Line, BadLine>>> Sessions<I> {
             events: &mut self.events,
             counts: &mut self.counts,
             next_transaction: &mut self.next_transaction,
+            databases: &self.databases,
             longest: &mut self.longest,
         };
         // A process number comes back: whoever connects is a new session.
@@ -169,6 +179,7 @@ impl<I: Iterator<Item = Result<Line, BadLine>>> Sessions<I> {
             events: &mut self.events,
             counts: &mut self.counts,
             next_transaction: &mut self.next_transaction,
+            databases: &self.databases,
             longest: &mut self.longest,
         };
         for session in &mut sessions {

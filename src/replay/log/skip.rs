@@ -16,6 +16,8 @@ pub enum Reason {
     CopyData,
     /// Further rows of a portal that has run: fetched with its first execution.
     Fetch,
+    /// Of a database that was not asked for.
+    OtherDatabase,
     /// A duration whose statement is not in the log.
     NoText,
     /// Changes the schema.
@@ -32,6 +34,7 @@ impl Reason {
             Self::MissingParameters => "its parameters are not in the log: set log_parameter_max_length = -1",
             Self::CopyData => "COPY from or to the client: the log does not hold its data",
             Self::Fetch => "more rows of a portal that has run: its first execution fetches them all",
+            Self::OtherDatabase => "of another database than --database says",
             Self::NoText => "a duration whose statement is not in the log: set log_min_duration_statement instead of log_duration",
             Self::Definition => "changes the schema",
             Self::Administration => "maintenance, or for the whole server",
@@ -51,6 +54,8 @@ pub struct Counts {
     pub replaced_lines: u64,
     /// Lines in another language than English.
     pub foreign_lines: u64,
+    /// Statements and executions that were logged before they ran, as `log_statement` does.
+    pub announced: u64,
     /// Statements that can be replayed.
     pub statements: u64,
     /// Of these, those that failed.
