@@ -1,6 +1,7 @@
 //! `pgload capture`: a server's log as a workload that can be replayed.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -224,11 +225,13 @@ fn notices(captured: &Captured, opened: &Opened) -> Vec<String> {
             notices.push("log_line_prefix has no %v: transactions are told by BEGIN and COMMIT alone".to_owned());
         }
     }
-    let databases: std::collections::BTreeMap<&str, u64> =
-        captured.source.clients.iter().fold(std::collections::BTreeMap::new(), |mut sums, client| {
-            *sums.entry(client.database.as_str()).or_default() += client.sessions;
-            sums
-        });
+    if counts.failed > 0 && opened.prefix.as_ref().is_some_and(|prefix| !prefix.text().contains("%e")) {
+        notices.push("log_line_prefix has no %e: which SQLSTATE the failed statements had is not known".to_owned());
+    }
+    let databases: BTreeMap<&str, u64> = captured.source.clients.iter().fold(BTreeMap::new(), |mut sums, client| {
+        *sums.entry(client.database.as_str()).or_default() += client.sessions;
+        sums
+    });
     if databases.len() > 1 {
         let list: Vec<String> = databases.iter().map(|(name, sessions)| format!("{name:?} ({} sessions)", grouped(*sessions))).collect();
         notices.push(format!("sessions of {} databases: {}. A replay goes to one: --database NAME", databases.len(), list.join(", ")));

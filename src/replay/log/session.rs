@@ -239,7 +239,8 @@ impl Session {
         let of_this = |open: &mut Open| !open.fetch && query.is_none_or(|query| query == open.statement.text);
         if let Some(mut open) = self.open.take_if(of_this) {
             open.statement.failure = failure;
-            open.statement.duration_us = u64::try_from(line.at_us - open.at_us).ok();
+            // To the millisecond, as both lines are.
+            open.statement.duration_us = u64::try_from(line.at_us - open.at_us).ok().filter(|us| *us > 0);
             self.finish(open, sink);
         } else if let Some(query) = query {
             self.close_open(sink);
