@@ -172,10 +172,13 @@ fn what_was_sent_is_captured_from_every_format_of_every_server() {
             // What was sent and cannot be replayed: COPY and two of the schema, by each session.
             let skipped: Vec<u64> = captured.counts.skipped.values().copied().collect();
             assert_eq!(skipped.iter().sum::<u64>(), 3 * SETTINGS.len() as u64, "{major} {extension}: {:?}", captured.counts.skipped);
+            // The server writes each format by itself, so that the order of sessions, which numbers follow, may differ.
+            let mut found = found;
+            found.values_mut().flatten().for_each(|one| one.transaction = 0);
             firsts.push((found, extension));
         }
         for pair in firsts.windows(2) {
-            assert_eq!(pair[0].0, pair[1].0, "{major}: {} and {} tell different stories", pair[0].1, pair[1].1);
+            assert!(pair[0].0 == pair[1].0, "{major}: {} and {} tell different stories", pair[0].1, pair[1].1);
         }
         println!("captured {} statements from PostgreSQL {major}, {} formats", sent.values().map(Vec::len).sum::<usize>(), firsts.len());
     }

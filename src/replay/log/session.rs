@@ -31,7 +31,7 @@ pub(super) struct Session {
     parses: Vec<Kept>,
     binds: Vec<Kept>,
     /// Durations without text since the last statement: of a parse and a bind, if an execution follows.
-    bare: Vec<u64>,
+    bare: Vec<Bare>,
     /// The last statement, kept until it is known whether its transaction goes on.
     held: Option<(i64, Statement)>,
     floor_us: i64,
@@ -44,6 +44,14 @@ struct Open {
     line: Facts,
     statement: Statement,
     fetch: bool,
+}
+
+/// A duration without text.
+#[derive(Debug, Clone, Copy)]
+struct Bare {
+    us: u64,
+    /// Whether its tag says that it is of a parse or a bind: no statement is lost with it.
+    preparing: bool,
 }
 
 /// What of a line decides about a transaction.
@@ -152,10 +160,9 @@ impl Session {
         }
         // The parse and the bind that came before without their texts.
         while self.bare.len() > 2 {
-            self.bare.remove(0);
-            sink.counts.skip(Reason::NoText);
+            lose(self.bare.remove(0), sink);
         }
-        let bare_us: u64 = self.bare.drain(..).sum();
+        let bare_us: u64 = self.bare.drain(..).map(|bare| bare.us).sum();
         let (at_us, facts, statement) = self.extended(line, step, sink);
         let before = statement.duration_us.unwrap_or(0) + bare_us;
         let at_us = at_us - i64::try_from(bare_us).unwrap_or(0);
@@ -176,10 +183,9 @@ impl Session {
             }
             open => {
                 self.open = open;
-                self.bare.push(us);
+                self.bare.push(Bare { us, preparing });
                 if self.bare.len() > STEPS_MAX {
-                    self.bare.remove(0);
-                    sink.counts.skip(Reason::NoText);
+                    lose(self.bare.remove(0), sink);
                 }
             }
         }
@@ -323,8 +329,8 @@ impl Session {
     }
 
     fn drop_bare(&mut self, sink: &mut Sink<'_>) {
-        for _ in self.bare.drain(..) {
-            sink.counts.skip(Reason::NoText);
+        for bare in self.bare.drain(..) {
+            lose(bare, sink);
         }
     }
 
@@ -366,6 +372,13 @@ impl Session {
         self.connected = true;
         sink.counts.sessions += 1;
         sink.events.push_back(Event { session: self.number, at_us, deed: Deed::Connect(self.client.clone()) });
+    }
+}
+
+/// Counts a duration that belongs to nothing in the log.
+fn lose(bare: Bare, sink: &mut Sink<'_>) {
+    if !bare.preparing {
+        sink.counts.skip(Reason::NoText);
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Transactions {
     live: bool,
     /// Whether BEGIN was seen.
     block: bool,
+    /// Whether a statement of the block has failed: the id is gone from then on, and the block goes on to its ROLLBACK.
+    aborted: bool,
 }
 
 impl Transactions {
@@ -26,19 +28,23 @@ impl Transactions {
             && match vxid {
                 _ if ends && self.block => true,
                 Some(vxid) => self.vxid.as_deref().map_or(self.block, |known| known == vxid),
-                None => self.block && !logs_vxid,
+                None => self.block && (self.aborted || !logs_vxid),
             };
         if !same {
-            *self = Self { number: new(), vxid: None, live: true, block: false };
+            *self = Self { number: new(), vxid: None, live: true, block: false, aborted: false };
         }
         if self.vxid.is_none() {
             self.vxid = vxid.map(str::to_owned);
         }
+        if vxid.is_some() {
+            self.aborted = false;
+        }
+        self.aborted |= failed;
         match control.block_after {
             // A text that began a block and failed has not come to its COMMIT.
             Some(false) if !(failed && control.begins) => self.live = false,
             // AND CHAIN: another id, and no BEGIN that another connection could be given.
-            Some(true) if !control.begins => (self.vxid, self.block) = (None, true),
+            Some(true) if !control.begins => (self.vxid, self.block, self.aborted) = (None, true, false),
             Some(_) => self.block = true,
             None if self.block => {}
             None => self.live = vxid.is_some(),
@@ -77,6 +83,27 @@ mod tests {
     #[test]
     fn a_pipeline_and_a_block_whose_begin_is_missing_hold_together_by_id() {
         assert_eq!(numbers(true, &[(Some("3/1"), "a"), (Some("3/1"), "b"), (Some("3/2"), "c")]), [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_failed_block_has_no_id_any_more_and_goes_on_to_its_end() {
+        let mut transactions = Transactions::default();
+        let mut next = 0;
+        let mut of = |vxid: Option<&str>, text: &str, failed: bool| {
+            transactions.of(vxid, true, &control(text), failed, || {
+                next += 1;
+                next
+            })
+        };
+        let id = Some("3/1");
+        let numbers = [
+            of(id, "begin", false),
+            of(id, "select 1/0", true),
+            of(None, "select 1", true),
+            of(None, "rollback", false),
+            of(None, "x", false),
+        ];
+        assert_eq!(numbers, [1, 1, 1, 1, 2]);
     }
 
     #[test]
