@@ -83,12 +83,15 @@ fn write(writer: &mut impl Write, key: i64, count: u64, record: &[u8]) -> std::i
 /// A key, what breaks ties, and the record.
 type Keyed = (i64, u64, Vec<u8>);
 
+/// A key, what breaks ties, the run it is from, and the record.
+type Head = (i64, u64, usize, Vec<u8>);
+
 /// Records in order.
 pub(super) struct Sorted {
     runs: Vec<BufReader<File>>,
     memory: std::vec::IntoIter<Keyed>,
     /// The next of each run; the run after the last stands for memory.
-    heads: BinaryHeap<Reverse<(i64, u64, usize, Vec<u8>)>>,
+    heads: BinaryHeap<Reverse<Head>>,
     failed: bool,
 }
 

@@ -66,13 +66,11 @@ fn what_is_written_is_read_back_in_the_order_of_time() {
         found.iter().map(|call| (call.offset_us, call.session)).collect::<Vec<_>>(),
         [(0, 2), (100, 1), (1100, 1), (1600, 1), (1700, 1), (2100, 1)]
     );
-    let texts: Vec<(&str, Vec<Option<String>>, Option<&str>)> = found
-        .iter()
-        .filter_map(|call| match &call.deed {
-            Deed::Run(run) => Some((&*run.sql, run.parameters.clone(), run.failed.as_deref())),
-            _ => None,
-        })
-        .collect();
+    let runs = found.iter().filter_map(|call| match &call.deed {
+        Deed::Run(run) => Some((&*run.sql, run.parameters.clone(), run.failed.as_deref())),
+        _ => None,
+    });
+    let texts: Vec<_> = runs.collect();
     assert_eq!(
         texts,
         [

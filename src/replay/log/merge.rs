@@ -99,12 +99,11 @@ mod tests {
     }
 
     fn merged(files: Vec<(i64, std::vec::IntoIter<Result<Line, BadLine>>)>) -> Vec<(i64, u32)> {
-        let mut merge = Merge::new(files);
-        let mut found = Vec::new();
-        while let Some(line) = merge.next() {
-            found.push(line.map_or_else(|bad| (-(bad.line as i64), bad.file.parse().unwrap()), |line| (line.at_us, line.process.unwrap())));
-        }
-        found
+        let pair = |line: Result<Line, BadLine>| match line {
+            Ok(line) => (line.at_us, line.process.unwrap()),
+            Err(bad) => (-(bad.line as i64), bad.file.parse().unwrap()),
+        };
+        Merge::new(files).map(pair).collect()
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod line;
 mod merge;
 mod message;
 mod parameters;
+mod pending;
 mod physical;
 mod prefix;
 mod reader;

@@ -6,12 +6,10 @@ use super::control::{Control, control};
 use super::event::{Client, Deed, Event, Failed, Protocol, Statement};
 use super::line::Line;
 use super::message::{Phase, Step};
-use super::parameters::{self, Parameters};
+use super::parameters;
+use super::pending::{Bare, Facts, Kept, STEPS_MAX, keep};
 use super::skip::{Counts, Reason};
 use super::transaction::Transactions;
-
-/// The most parses or binds kept for an execution to come; more are of clients that prepare and never run.
-const STEPS_MAX: usize = 64;
 
 /// A session that has not ended.
 #[derive(Debug)]
@@ -44,39 +42,6 @@ struct Open {
     line: Facts,
     statement: Statement,
     fetch: bool,
-}
-
-/// A duration without text.
-#[derive(Debug, Clone, Copy)]
-struct Bare {
-    us: u64,
-    /// Whether its tag says that it is of a parse or a bind: no statement is lost with it.
-    preparing: bool,
-}
-
-/// What of a line decides about a transaction.
-#[derive(Debug, Clone, Default)]
-struct Facts {
-    vxid: Option<String>,
-    logs_vxid: bool,
-}
-
-impl Facts {
-    fn of(line: &Line) -> Self {
-        Self { vxid: line.open_vxid().map(str::to_owned), logs_vxid: line.vxid.is_some() }
-    }
-}
-
-/// A parse or bind that waits for its execution.
-#[derive(Debug)]
-struct Kept {
-    name: String,
-    text: String,
-    end_us: i64,
-    us: u64,
-    parameters: Option<Parameters>,
-    line: Facts,
-    query_id: Option<i64>,
 }
 
 /// Where a session's events and counts go.
@@ -265,7 +230,7 @@ impl Session {
                 ..Statement::default()
             };
             let first = parse.as_ref().filter(|parse| parse.name == "<unnamed>").or(bind.as_ref());
-            let at_us = first.map_or(line.at_us, |kept| kept.end_us - i64::try_from(kept.us).unwrap_or(0));
+            let at_us = first.map_or(line.at_us, Kept::began_us);
             self.finish(Open { at_us, line: Facts::of(line), statement, fetch: false }, sink);
         } else {
             sink.counts.errors_without_text += 1;
@@ -296,10 +261,9 @@ impl Session {
         let logged = line.detail.as_deref().and_then(parameters::of_detail);
         let found = logged.or_else(|| bind.as_ref().and_then(|bind| bind.parameters.clone())).unwrap_or_default();
         *sink.longest = (*sink.longest).max(found.longest);
-        let began = |kept: &Kept| kept.end_us - i64::try_from(kept.us).unwrap_or(0);
-        let bound = bind.as_ref().map_or(line.at_us, began);
+        let bound = bind.as_ref().map_or(line.at_us, Kept::began_us);
         // A named statement is prepared once, maybe long before: its cost counts here, its time does not.
-        let at_us = parse.as_ref().filter(|parse| parse.name == "<unnamed>").map_or(bound, |parse| began(parse).min(bound));
+        let at_us = parse.as_ref().filter(|parse| parse.name == "<unnamed>").map_or(bound, |parse| parse.began_us().min(bound));
         let known: u64 = parse.iter().chain(&bind).map(|kept| kept.us).sum();
         let mut facts = Facts::of(line);
         if facts.vxid.is_none()
@@ -385,13 +349,4 @@ fn lose(bare: Bare, sink: &mut Sink<'_>) {
 /// The text `EXECUTE` runs.
 fn prepared(line: &Line) -> Option<String> {
     line.detail.as_deref()?.strip_prefix("prepare: ").map(str::to_owned)
-}
-
-fn keep(kept: &mut Vec<Kept>, new: Kept) {
-    // The unnamed statement, and a portal of the same name, is there once.
-    kept.retain(|known| known.name != new.name);
-    if kept.len() >= STEPS_MAX {
-        kept.remove(0);
-    }
-    kept.push(new);
 }

@@ -80,12 +80,8 @@ impl Stderr {
         line.message = message;
         // Which part of the message lines go on with.
         let mut part = String::new();
-        loop {
-            let next = match lines.next() {
-                Ok(Some(next)) => next,
-                // The next call says so.
-                Ok(None) | Err(_) => break,
-            };
+        // Where reading fails, the next call says so.
+        while let Ok(Some(next)) = lines.next() {
             if let Some(rest) = next.bytes.strip_prefix(b"\t") {
                 size += rest.len() + 1;
                 ended = next.ended;
