@@ -62,7 +62,7 @@ mod tests {
         same("select * from t where a = 1", "SELECT *\nFROM t -- x\nWHERE a='it''s';");
         same("select * from t where a in (1, 2, 3)", "select * from t where a in ($1)");
         same("insert into t values (1, 'a'), (2, 'b')", "insert into t values (1, 'a')");
-        same("select 1.5, e'\\'x'", "select 2");
+        same("select 1.5, e'\\'x'", "select 2, 'y'");
     }
 
     #[test]
