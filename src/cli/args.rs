@@ -10,6 +10,7 @@ use super::failure::layout;
 use crate::findings::Severity;
 use crate::load::Stage;
 use crate::migration::Layout;
+use crate::replay::log::Prefix;
 use crate::staging::seed::PROSPECTS_MAX;
 
 /// Which index would make this Postgres faster, and does it really?
@@ -42,6 +43,8 @@ pub(super) enum Command {
     Migrate(MigrateArgs),
     /// Drive a SQL workload and measure it; --before and --after a change, compare.
     Replay(ReplayArgs),
+    /// Turn a server's log into a workload that can be replayed.
+    Capture(CaptureArgs),
     /// Compile saved runs into one report.
     Report(ReportArgs),
     /// Compare two saved runs.
@@ -340,6 +343,50 @@ pub(super) enum WriteMode {
     Live,
 }
 
+/// Reads csvlog, jsonlog and stderr logs of PostgreSQL 12 and later, packed (.gz) or not, larger than memory too. Writes the
+/// workload file, and beside it the calls in the order of time.
+///
+/// Sessions keep their distances, transactions stay whole, parameters are those that were sent. What cannot be replayed is
+/// counted by its reason.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = crate::replay::log::SETTINGS)]
+pub(super) struct CaptureArgs {
+    /// The log's files, rotated ones in any order.
+    #[arg(value_name = "LOG", required = true)]
+    pub logs: Vec<PathBuf>,
+    /// The workload file to write (.yaml); the calls are written beside it (.calls.jsonl).
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// The workload's name; the file's by default.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What the workload stands for.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub description: String,
+    /// How the server wrote its log; seen from the first lines by default.
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// The server's log_line_prefix, for a stderr log whose prefix is not seen from its first lines.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub prefix: Option<Prefix>,
+    /// Capture only the sessions of this database (may be repeated).
+    #[arg(long, value_name = "NAME")]
+    pub database: Vec<String>,
+    /// How to print what was captured.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: PlainFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// log_destination = csvlog.
+    Csvlog,
+    /// log_destination = jsonlog.
+    Jsonlog,
+    /// log_destination = stderr.
+    Stderr,
+}
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReportArgs {
     /// Folders of saved runs (reports/…), or a folder that holds several.
@@ -460,6 +507,10 @@ fn percentage(text: &str) -> Result<f64, String> {
 fn definition(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn prefix(text: &str) -> Result<Prefix, String> {
+    Prefix::compile(text).map_err(|error| error.to_string())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

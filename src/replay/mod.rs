@@ -6,7 +6,9 @@
 
 pub mod arg;
 pub mod args;
+pub mod captured;
 pub mod compare;
+pub mod log;
 pub mod outcome;
 pub mod pgbench;
 pub mod player;

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migration", &["units", "diff", "catalog", "sql", "findings", "advisor"]),
     ("stats", &["units", "diff"]),
     ("load", &["units", "diff", "stats"]),
-    ("replay", &["units", "diff", "catalog", "stats", "load"]),
+    ("replay", &["units", "diff", "catalog", "sql", "stats", "load"]),
     ("report", &["units", "diff", "catalog", "findings", "advisor", "migration", "replay", "stats"]),
     ("pg", &["units", "diff", "catalog", "sql", "findings", "advisor", "migration", "replay", "load", "stats"]),
     ("staging", &["pg"]),

@@ -2,6 +2,7 @@
 
 mod advice;
 mod architecture;
+mod capture;
 mod cli;
 mod cluster;
 mod connect;
