@@ -11,6 +11,7 @@ mod failure;
 mod guard;
 mod migrate;
 mod output;
+mod paired;
 mod progress;
 mod replay;
 mod report;

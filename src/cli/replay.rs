@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Format, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
-use super::{connection, guard, migrate, output, progress, runs};
+use super::{connection, guard, migrate, output, paired, progress, runs};
 use crate::load::{Arrival, Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::replay::{Replayed, Settings};
@@ -27,6 +27,9 @@ const SEED: u64 = 1;
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
     let workloads = args.workloads.iter().map(|path| read_workload(path)).collect::<Result<Vec<_>, _>>()?;
     let source = connection::source(&args.connection)?;
+    if args.paired {
+        return paired::run(&args, &source, &workloads, config_path).await;
+    }
     let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
     let stop = Stop::default();
@@ -154,7 +157,7 @@ impl Earlier {
     }
 }
 
-fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+pub(super) fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
     let arrival = match args.rate {
         Some(rate) => Arrival::Open {
             rate,
@@ -174,8 +177,9 @@ fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
 }
 
 fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
-    match args.writes {
+    match args.writes.unwrap_or(WriteMode::Readonly) {
         WriteMode::Readonly => Ok(Writes::Readonly),
+        WriteMode::Clone => Err(Failure::usage("write to a copy: only --paired makes copies; add it, or use --writes rollback")),
         WriteMode::Rollback => Ok(Writes::Rollback),
         WriteMode::Live if args.allow_writes.as_deref() == Some(database) => Ok(Writes::Live),
         WriteMode::Live => Err(Failure::new(
@@ -191,7 +195,7 @@ fn read_workload(path: &Path) -> Result<Workload, Failure> {
 }
 
 /// The first Ctrl-C lets calls under way finish, the second gives them up.
-async fn listen(stop: Stop) {
+pub(super) async fn listen(stop: Stop) {
     loop {
         migrate::interrupted().await;
         let again = stop.is_requested();

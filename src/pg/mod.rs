@@ -2,11 +2,13 @@
 
 pub mod apply;
 pub mod binaries;
+pub mod clone;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+pub mod paired;
 pub mod replay;
 pub mod rows;
 pub mod sample;

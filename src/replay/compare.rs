@@ -181,7 +181,7 @@ fn slices(series: &[SeriesPoint], run: &Run, of: fn(&SeriesPoint) -> Option<u64>
 }
 
 /// The share of calls that failed, where any did.
-fn error_metric(label: &str, sides: [(u64, u64); 2]) -> Option<Metric> {
+pub(super) fn error_metric(label: &str, sides: [(u64, u64); 2]) -> Option<Metric> {
     if sides.iter().all(|(errors, _)| *errors == 0) {
         return None;
     }

@@ -6,7 +6,9 @@
 
 pub mod arg;
 pub mod compare;
+pub mod observed;
 pub mod outcome;
+pub mod paired;
 pub mod run;
 pub mod samples;
 pub mod script;

@@ -7,6 +7,7 @@ mod cluster;
 mod connect;
 mod migrate;
 mod objects;
+mod paired;
 mod plans;
 mod redact;
 mod repair;
