@@ -11,9 +11,9 @@ const ROUNDS_MIN: usize = 8;
 
 /// A percentile, or the mean, and how many calls a round must have for it on each side.
 ///
-/// Two calls above the percentile: its scatter from round to round is in the interval, and its bias alike on both sides.
+/// One call above the percentile: its scatter from round to round is in the interval, and its bias alike on both sides.
 const METRICS: [(&str, Option<f64>, usize); 4] =
-    [("p50", Some(0.50), 10), ("p95", Some(0.95), 40), ("p99", Some(0.99), 200), ("mean", None, 10)];
+    [("p50", Some(0.50), 5), ("p95", Some(0.95), 20), ("p99", Some(0.99), 100), ("mean", None, 5)];
 
 /// What one call took on both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -212,9 +212,10 @@ mod tests {
         assert_eq!(all.len(), 4 * 4);
         assert_eq!(find(&all, Some(0), "p50").rounds.values, vec![0.0; 40]);
         assert_eq!(find(&all, Some(0), "p95").rounds.values.len(), 40, "50 calls a slice");
-        assert_eq!(find(&all, Some(0), "p99").rounds.values.len(), 10, "200 calls in 4 slices");
+        assert_eq!(find(&all, Some(0), "p99").rounds.values.len(), 20, "100 calls in 2 slices");
         let seldom = find(&all, Some(1), "p50");
-        assert!(seldom.rounds.values.is_empty(), "60 calls do not give eight rounds of ten");
+        assert_eq!(seldom.rounds.values.len(), 10, "6 calls in 4 slices");
+        assert!(find(&all, Some(1), "p95").rounds.values.is_empty(), "60 calls do not give eight rounds of twenty");
         assert_eq!((seldom.values.before, seldom.values.after), (Some(1000.0), Some(2000.0)));
         assert_eq!(find(&all, Some(1), "p95").values.before, None, "60 calls leave 3 above p95");
         assert_eq!(find(&all, Some(2), "mean").values, Diff::default());
