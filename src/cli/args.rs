@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::failure::layout;
 use crate::findings::Severity;
+use crate::load::Stage;
 use crate::migration::Layout;
 use crate::staging::seed::PROSPECTS_MAX;
 
@@ -245,15 +246,32 @@ pub(super) struct ReplayArgs {
     pub paired: bool,
     #[command(flatten)]
     pub pair: PairedArgs,
-    /// Clients that each make a call when the last has ended (closed loop); with --rate, the most calls in flight.
+    /// Clients that each make a call when the last has ended (closed loop); with --rate or --stages, the most calls in flight.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: Option<u16>,
     /// Calls a second, whatever the server's speed (open loop); response times count from the intended start.
     #[arg(short = 'R', long, value_name = "CALLS/S", value_parser = rate)]
     pub rate: Option<f64>,
-    /// With --rate: random gaps between calls instead of even ones.
-    #[arg(long, requires = "rate")]
+    /// As --rate, changing with time: 30s:100,1m:500 goes from 0 to 100 calls a second in 30 s, then to 500 in a minute.
+    ///
+    /// A stage of 0s jumps to its rate: 0s:100,5m:100 is 100 calls a second for five minutes.
+    #[arg(long, value_name = "TIME:RATE,…", value_parser = stage, value_delimiter = ',', conflicts_with_all = ["rate", "duration"])]
+    pub stages: Vec<Stage>,
+    /// With --rate or --stages: random gaps between calls, as those of many users, instead of even ones.
+    #[arg(long)]
     pub poisson: bool,
+    /// With --rate or --stages: the most calls in flight.
+    #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_in_flight: Option<u16>,
+    /// With --rate or --stages: what becomes of calls that are due while as many as allowed are in flight.
+    #[arg(long, value_enum)]
+    pub overflow: Option<OverflowMode>,
+    /// Worker threads, each with its own connections; 1 is right unless one processor cannot keep up.
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// Let N clients share a connection, their statements sent without waiting for each other's answers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub pipeline: Option<u16>,
     /// How long to measure: 60s, 5m, 1500ms.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -266,12 +284,16 @@ pub(super) struct ReplayArgs {
     /// The seed of rows, statements, parameters and arrivals: the same seed makes the same calls.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What the workload may change; readonly (the server refuses writes) unless --paired makes its own copies.
+    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the database;
+    /// the default of --paired, which makes copies) or live.
     #[arg(long, value_enum)]
     pub writes: Option<WriteMode>,
     /// The database's name, typed in full, for --writes live.
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
+    /// Write every measured call to this file, 20 bytes each; docs/events.md has the format.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
     /// Where runs are kept.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub reports: PathBuf,
@@ -308,12 +330,20 @@ pub(super) enum PairedDesign {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OverflowMode {
+    /// They wait, their clock running.
+    Queue,
+    /// They are given up and count as infinitely slow.
+    Shed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum WriteMode {
     /// Sessions are read-only, and the server enforces it.
     Readonly,
     /// Each write is rolled back.
     Rollback,
-    /// Writes are committed in the copies --paired makes and drops (its default).
+    /// Writes are committed in a copy of the database, which is dropped afterwards.
     Clone,
     /// Writes are committed; needs --allow-writes.
     Live,
@@ -442,6 +472,14 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads `30s:100`.
+fn stage(text: &str) -> Result<Stage, String> {
+    let expected = || format!("{text:?}: expected a time and the calls a second at its end, such as 30s:100");
+    let (time, target) = text.split_once(':').ok_or_else(expected)?;
+    let target = target.trim().parse::<f64>().ok().filter(|target| (0.0..=1e7).contains(target)).ok_or_else(expected)?;
+    Ok(Stage { duration: duration(time.trim())?, target })
+}
+
 /// Reads `90`, `90s`, `1.5m`, `250ms`, `1h`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let expected = || format!("{text:?}: expected a time such as 60s, 1500ms or 5m");
@@ -488,5 +526,8 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("1d").is_err() && duration("").is_err() && duration("9999h").is_err());
         assert!(rate("0").is_err() && rate("nan").is_err());
+        assert_eq!(stage("30s:100"), Ok(Stage { duration: Duration::from_secs(30), target: 100.0 }));
+        assert_eq!(stage("0s: 0").map(|stage| stage.target), Ok(0.0));
+        assert!(stage("30s").is_err() && stage("x:1").is_err() && stage("1s:-1").is_err() && stage("1s:nan").is_err());
     }
 }

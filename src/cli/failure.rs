@@ -110,6 +110,7 @@ impl From<ReplayError> for Failure {
         let exit = match error.fault() {
             Fault::Connection => Exit::Connection,
             Fault::Workload => Exit::Usage,
+            Fault::Refused => Exit::Refused,
             Fault::Other => Exit::Failed,
         };
         Self::new(exit, error.to_string())
@@ -121,6 +122,7 @@ impl From<PairedError> for Failure {
         let exit = match error.fault() {
             Fault::Connection => Exit::Connection,
             Fault::Workload => Exit::Usage,
+            Fault::Refused => Exit::Refused,
             Fault::Other => Exit::Failed,
         };
         Self::new(exit, error.to_string())

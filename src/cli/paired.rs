@@ -126,6 +126,15 @@ fn settings(args: &ReplayArgs) -> Result<PairedSettings, Failure> {
     };
     let args = ReplayArgs { clients: args.clients.or(args.rate.is_none().then_some(CLIENTS)), ..args.clone() };
     let load = replay::settings(&args, writes)?;
+    let unfit = [
+        (!args.stages.is_empty(), "--stages"),
+        (args.events.is_some(), "--events"),
+        (load.jobs > 1, "--jobs"),
+        (load.pipeline > 1, "--pipeline"),
+    ];
+    if let Some((_, option)) = unfit.iter().find(|(given, _)| *given) {
+        return Err(Failure::usage(format!("compare both sides with {option}: --paired puts one steady load on both from one worker")));
+    }
     if load.max_calls.is_some() {
         return Err(Failure::usage("compare by time and calls at once: --paired takes no --max-calls, give a --duration"));
     }

@@ -53,22 +53,23 @@ pub(super) struct Load {
     name: String,
     warm_up: Duration,
     duration: Duration,
+    max_calls: Option<u64>,
     bar: Option<ProgressBar>,
     last_line: Mutex<Option<Instant>>,
 }
 
-/// Starts showing a run of this length.
-pub(super) fn load(name: &str, warm_up: Duration, duration: Duration) -> Load {
+/// Starts showing a run of this length, or of this many calls where they come first.
+pub(super) fn load(name: &str, warm_up: Duration, duration: Duration, max_calls: Option<u64>) -> Load {
     let bar = std::io::stderr().is_terminal().then(|| {
         let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new((warm_up + duration).as_millis() as u64).with_style(style).with_prefix(name.to_owned())
     });
-    Load { name: name.to_owned(), warm_up, duration, bar, last_line: Mutex::new(None) }
+    Load { name: name.to_owned(), warm_up, duration, max_calls, bar, last_line: Mutex::new(None) }
 }
 
 /// Starts showing an experiment, part by part.
 pub(super) fn paired(name: &str) -> Load {
-    load(name, Duration::ZERO, Duration::ZERO)
+    load(name, Duration::ZERO, Duration::ZERO, None)
 }
 
 impl Load {
@@ -94,8 +95,12 @@ impl Load {
             Phase::Measured => ("measuring", self.duration, self.warm_up + progress.elapsed),
         };
         let p95 = progress.p95_us.map_or_else(|| "—".to_owned(), |p95| crate::units::human_ms(p95 as f64 / 1000.0));
-        let left = length.saturating_sub(progress.elapsed).as_secs();
-        let text = format!("{part}, {left} s left, {} calls, {} errors, p95 {p95}", grouped(progress.calls), grouped(progress.errors));
+        let mut left = length.saturating_sub(progress.elapsed);
+        if let Some(calls) = self.max_calls.filter(|_| phase == Phase::Measured && progress.rate > 0) {
+            left = left.min(Duration::from_secs(calls.saturating_sub(progress.calls) / progress.rate));
+        }
+        let (rate, calls, errors) = (grouped(progress.rate), grouped(progress.calls), grouped(progress.errors));
+        let text = format!("{part}, {} s left, {rate} calls/s, p95 {p95}, {calls} calls, {errors} errors", left.as_secs());
         match &self.bar {
             Some(bar) => {
                 bar.set_position(done.as_millis() as u64);

@@ -1,16 +1,18 @@
 //! `pgload replay`: drives workloads, saves what was measured, compares after with before.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Format, ReplayArgs, WriteMode};
+use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
 use super::{connection, guard, migrate, output, paired, progress, runs};
-use crate::load::{Arrival, Spacing, Stop};
+use crate::load::{Arrival, Overflow, Spacing, Stop};
 use crate::pg::Source;
-use crate::pg::replay::{Replayed, Settings};
+use crate::pg::replay::{ReplayError, Replayed, Settings, Watch, run_watched};
 use crate::pg::session::Writes;
 use crate::replay::{Run, Samples, Workload, compare};
 use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
@@ -25,6 +27,9 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const SEED: u64 = 1;
 
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
+    if args.events.is_some() && args.workloads.len() > 1 {
+        return Err(Failure::usage("write the events of several workloads into one file: give one workload with --events"));
+    }
     let workloads = args.workloads.iter().map(|path| read_workload(path)).collect::<Result<Vec<_>, _>>()?;
     let source = connection::source(&args.connection)?;
     if args.paired {
@@ -53,7 +58,7 @@ async fn one(args: &ReplayArgs, source: &Source, workload: &Workload, writes: Wr
         None => settings(args, writes)?,
     };
     let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
-    let mut replayed = measure(source, workload, &settings, samples, stop).await?;
+    let mut replayed = measure_with(source, workload, &settings, samples, args.events.as_deref(), stop).await?;
     replayed.run.side = match (args.before, args.after) {
         (true, _) => Some("before".to_owned()),
         (_, true) => Some("after".to_owned()),
@@ -82,7 +87,7 @@ async fn one(args: &ReplayArgs, source: &Source, workload: &Workload, writes: Wr
     Ok(exit)
 }
 
-/// Runs a workload on a thread of its own, showing progress.
+/// Runs a workload on threads of its own, showing progress.
 pub(super) async fn measure(
     source: &Source,
     workload: &Workload,
@@ -90,18 +95,41 @@ pub(super) async fn measure(
     samples: Option<Samples>,
     stop: &Stop,
 ) -> Result<Replayed, Failure> {
+    measure_with(source, workload, settings, samples, None, stop).await
+}
+
+/// The same, writing every call to `events` where that is given.
+async fn measure_with(
+    source: &Source,
+    workload: &Workload,
+    settings: &Settings,
+    samples: Option<Samples>,
+    events: Option<&Path>,
+    stop: &Stop,
+) -> Result<Replayed, Failure> {
     let (source, workload, settings, stop) = (source.clone(), workload.clone(), settings.clone(), stop.clone());
+    let mut events = events.map(create).transpose()?;
     let task = tokio::task::spawn_blocking(move || {
-        let shown = progress::load(&workload.name, settings.warm_up, settings.duration);
+        let shown = progress::load(&workload.name, settings.warm_up, settings.duration, settings.max_calls);
         let update = |phase, progress: &crate::load::Progress| shown.update(phase, progress);
-        let mut replayed = crate::pg::replay::run(&source, &workload, &settings, samples, &update, &stop)?;
+        let out = events.as_mut().map(|file| file as &mut (dyn Write + Send));
+        let mut replayed = run_watched(&source, &workload, &settings, samples, Watch { progress: &update, stop: &stop, events: out })?;
+        if let Some(mut file) = events {
+            file.flush().map_err(ReplayError::Events)?;
+        }
         replayed.run.about.insert("duration_ms".to_owned(), json!(settings.duration.as_secs_f64() * 1000.0));
         Ok(replayed)
     });
     match task.await {
-        Ok(answer) => answer.map_err(|error: crate::pg::replay::ReplayError| Failure::from(error)),
+        Ok(answer) => answer.map_err(|error: ReplayError| Failure::from(error)),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Creates a file to write into bit by bit.
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let file = File::create(path).map_err(|error| Failure::usage(format!("write {}: {error}", path.display())))?;
+    Ok(BufWriter::with_capacity(1 << 20, file))
 }
 
 /// The run `--after` repeats.
@@ -136,6 +164,11 @@ impl Earlier {
         );
         settings.max_calls = run.about.get("max_calls").and_then(serde_json::Value::as_u64);
         settings.writes = writes;
+        let number = |name: &str| run.about.get(name).and_then(serde_json::Value::as_u64).and_then(|number| usize::try_from(number).ok());
+        settings.jobs = number("jobs").unwrap_or(1);
+        settings.pipeline = number("pipeline").unwrap_or(1);
+        let overflow = run.about.get("overflow").cloned().and_then(|value| serde_json::from_value(value).ok());
+        settings.overflow = overflow.unwrap_or_default();
         let differs = |option: &str, differs: bool| {
             if differs {
                 return Err(Failure::usage(format!(
@@ -145,8 +178,13 @@ impl Earlier {
             Ok(())
         };
         let clients = settings.arrival.sessions();
-        differs("--clients", args.clients.is_some_and(|given| usize::from(given) != clients))?;
+        differs("--clients", args.clients.or(args.max_in_flight).is_some_and(|given| usize::from(given) != clients))?;
         differs("--rate", args.rate.is_some_and(|given| !matches!(settings.arrival, Arrival::Open { rate, .. } if rate == given)))?;
+        let same_stages = matches!(&settings.arrival, Arrival::Stages { stages, .. } if *stages == args.stages);
+        differs("--stages", !args.stages.is_empty() && !same_stages)?;
+        differs("--overflow", args.overflow.is_some_and(|given| overflow_of(given) != settings.overflow))?;
+        differs("--jobs", args.jobs.is_some_and(|given| usize::from(given) != settings.jobs))?;
+        differs("--pipeline", args.pipeline.is_some_and(|given| usize::from(given) != settings.pipeline))?;
         differs("--duration", args.duration.is_some_and(|given| given != settings.duration))?;
         differs("--warm-up", args.warm_up.is_some_and(|given| given != settings.warm_up))?;
         differs("--seed", args.seed.is_some_and(|given| given != settings.seed))?;
@@ -158,29 +196,51 @@ impl Earlier {
 }
 
 pub(super) fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
-    let arrival = match args.rate {
-        Some(rate) => Arrival::Open {
-            rate,
-            spacing: if args.poisson { Spacing::Poisson } else { Spacing::Uniform },
-            sessions: usize::from(args.clients.unwrap_or(IN_FLIGHT)),
-        },
-        None => Arrival::Closed { clients: usize::from(args.clients.unwrap_or(CLIENTS)), think: Duration::ZERO },
+    let spacing = if args.poisson { Spacing::Poisson } else { Spacing::Uniform };
+    let sessions = usize::from(args.max_in_flight.or(args.clients).unwrap_or(IN_FLIGHT));
+    let (arrival, duration) = match args.rate {
+        Some(rate) => (Arrival::Open { rate, spacing, sessions }, args.duration.unwrap_or(DURATION)),
+        None if !args.stages.is_empty() => {
+            let length = args.stages.iter().map(|stage| stage.duration).sum();
+            (Arrival::Stages { stages: args.stages.clone(), spacing, sessions }, length)
+        }
+        None => {
+            let given =
+                [(args.poisson, "--poisson"), (args.max_in_flight.is_some(), "--max-in-flight"), (args.overflow.is_some(), "--overflow")];
+            if let Some((_, option)) = given.iter().find(|(given, _)| *given) {
+                return Err(Failure::usage(format!("use {option} in a closed loop: give a --rate or --stages with it")));
+            }
+            let clients = usize::from(args.clients.unwrap_or(CLIENTS));
+            (Arrival::Closed { clients, think: Duration::ZERO }, args.duration.unwrap_or(DURATION))
+        }
     };
-    let duration = args.duration.unwrap_or(DURATION);
     if duration.is_zero() {
         return Err(Failure::usage("measure for no time at all: give a --duration above 0"));
+    }
+    if !args.stages.is_empty() && args.stages.iter().all(|stage| stage.target == 0.0) {
+        return Err(Failure::usage("make calls at a rate of 0: give --stages a rate above 0"));
     }
     let mut settings = Settings::new(arrival, duration, args.warm_up.unwrap_or(WARM_UP), args.seed.unwrap_or(SEED));
     settings.max_calls = args.max_calls;
     settings.writes = writes;
+    settings.jobs = args.jobs.map_or(1, usize::from);
+    settings.pipeline = args.pipeline.map_or(1, usize::from);
+    settings.overflow = args.overflow.map_or(Overflow::Queue, overflow_of);
     Ok(settings)
+}
+
+fn overflow_of(mode: OverflowMode) -> Overflow {
+    match mode {
+        OverflowMode::Queue => Overflow::Queue,
+        OverflowMode::Shed => Overflow::Shed,
+    }
 }
 
 fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
     match args.writes.unwrap_or(WriteMode::Readonly) {
         WriteMode::Readonly => Ok(Writes::Readonly),
-        WriteMode::Clone => Err(Failure::usage("write to a copy: only --paired makes copies; add it, or use --writes rollback")),
         WriteMode::Rollback => Ok(Writes::Rollback),
+        WriteMode::Clone => Ok(Writes::Clone),
         WriteMode::Live if args.allow_writes.as_deref() == Some(database) => Ok(Writes::Live),
         WriteMode::Live => Err(Failure::new(
             Exit::Refused,

@@ -24,7 +24,10 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
         let name = file.display().to_string();
         match extension(file) {
             "sql" => counted.extend(workload_file::parse(&text, &name).map_err(|error| Failure::usage(format!("read workload {error}")))?),
-            "yaml" | "yml" => weighted.extend(Workload::parse(&text, &name)?.statements.into_iter().map(|spec| (spec.sql, spec.weight))),
+            "yaml" | "yml" => {
+                let workload = Workload::parse(&text, &name)?;
+                weighted.extend(workload.statements.iter().enumerate().map(|(index, spec)| (spec.sql.clone(), workload.frequency(index))));
+            }
             _ => return Err(Failure::usage(format!("read workload {name}: expected a file of statements (.sql) or a workload (.yaml)"))),
         }
     }

@@ -51,13 +51,9 @@ impl Clock {
         Self(Timer::Runtime)
     }
 
-    /// Returns by how much a wake-up may be late on an idle machine.
-    pub fn resolution(&self) -> Duration {
-        match self.0 {
-            #[cfg(target_os = "linux")]
-            Timer::Precise(_) => Duration::from_micros(100),
-            Timer::Runtime => Duration::from_micros(1_500),
-        }
+    /// Returns whether the most precise timer of this system is a precise one.
+    pub fn is_precise() -> bool {
+        cfg!(target_os = "linux")
     }
 
     /// Sleeps until `deadline`; returns at once when it has passed.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::load::{Outcome, Spacing, WARM_UP_CALLS};
+use crate::load::{Outcome, Spacing, Stage, Tally, WARM_UP_CALLS};
 
 /// How the fake server answers a call made at a time since its start.
 type Answer = dyn Fn(u64, Duration) -> (Duration, Outcome);
@@ -31,7 +31,7 @@ impl Target for Fake {
 }
 
 impl Session for FakeSession {
-    async fn call(&mut self, call: u64) -> Outcome {
+    async fn call(&mut self, call: u64, _: &mut Vec<Part>) -> Outcome {
         self.0.calls.borrow_mut().push(call);
         let (service, outcome) = (self.0.answer)(call, self.0.start.elapsed());
         tokio::time::sleep(service).await;
@@ -72,9 +72,9 @@ async fn closed_clients_call_back_to_back() {
     let recording = run(&target, &closed(4, 2)).await;
     assert_eq!((recording.count(), recording.count_in_window, recording.ended), (800, 800, Ended::Complete));
     assert_eq!(recording.window, Duration::from_secs(2));
-    assert_eq!(recording.labels.iter().map(|l| (l.count, l.rows)).collect::<Vec<_>>(), [(80, 240), (720, 2160)]);
+    assert_eq!(recording.labels.iter().map(|l| (l.whole.count, l.whole.rows)).collect::<Vec<_>>(), [(80, 240), (720, 2160)]);
     assert_eq!(recording.series.iter().map(|s| s.count).sum::<u64>(), 800);
-    let [response, service, lag] = recording.total();
+    let Tally { response, service, lag, .. } = recording.calls.clone();
     assert_eq!((response.percentiles(), lag.count()), (service.percentiles(), 0), "a closed loop has no lag");
     assert!((10_000..10_010).contains(&service.percentile(0.5).unwrap()));
 }
@@ -85,7 +85,7 @@ async fn thinking_time_is_not_service_time() {
     let plan = Plan::new(Arrival::Closed { clients: 1, think: 90 * MS }, 1, Duration::from_secs(10));
     let recording = run(&target, &plan).await;
     assert_eq!(recording.count(), 100);
-    assert!((10_000..10_010).contains(&recording.total()[0].percentile(0.5).unwrap()));
+    assert!((10_000..10_010).contains(&recording.calls.response.percentile(0.5).unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +143,7 @@ async fn a_stalled_server_shows_in_response_and_hardly_in_service() {
     });
     let recording = run(&target, &open(100.0, Spacing::Uniform, 2, 10)).await;
     assert_eq!((recording.count(), recording.not_started), (1000, 0));
-    let [response, service, lag] = recording.total();
+    let Tally { response, service, lag, .. } = recording.calls.clone();
     // 200 of 1000 calls came due in the freeze, evenly: p90 waits for 1 s, p99 for 1.9 s. The queue of 198 is worked
     // off in 0.1 s afterwards.
     assert!((950_000..1_150_000).contains(&response.percentile(0.90).unwrap()), "{response:?}");
@@ -162,12 +162,12 @@ async fn calls_never_started_count_as_infinitely_slow() {
     assert_eq!(recording.count() + recording.not_started, 200);
     assert!((85..=95).contains(&recording.not_started), "{}", recording.not_started);
     assert!(recording.count_in_window <= 100);
-    let [response, service, _] = recording.total();
+    let Tally { response, service, .. } = recording.calls.clone();
     assert_eq!((response.count(), response.infinite()), (200, recording.not_started));
     assert_eq!(response.percentile(0.9), None);
     assert!(response.percentile(0.5).is_some());
     assert!(service.percentile(0.9).is_some());
-    let by_label: u64 = recording.labels.iter().map(|l| l.response.infinite()).sum();
+    let by_label: u64 = recording.labels.iter().map(|l| l.whole.response.infinite()).sum();
     assert_eq!(by_label, recording.not_started);
 }
 
@@ -188,7 +188,7 @@ async fn errors_are_counted_by_code() {
     });
     let recording = run(&target, &Plan { max_calls: Some(400), ..closed(3, 60) }).await;
     assert_eq!((recording.count(), recording.errors()), (400, 200));
-    let total = |code| recording.labels.iter().filter_map(|l| l.errors.get(code)).sum::<u64>();
+    let total = |code| recording.labels.iter().filter_map(|l| l.whole.errors.get(code)).sum::<u64>();
     assert_eq!((total("23505"), total("40001")), (100, 100));
     assert_eq!(recording.series.iter().map(|s| s.errors).sum::<u64>(), 200);
 }
@@ -221,7 +221,7 @@ async fn a_second_stop_gives_calls_up() {
         stop.request();
     });
     assert_eq!((recording.ended, recording.count(), recording.unfinished, recording.not_started), (Ended::Stopped, 10, 3, 7));
-    assert_eq!(recording.total()[0].infinite(), 10);
+    assert_eq!(recording.calls.response.infinite(), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ async fn calls_that_never_end_are_given_up_after_the_drain() {
     assert_eq!((recording.ended, recording.unfinished), (Ended::Stuck, 1));
     assert_eq!(start.elapsed(), Duration::from_secs(13));
     assert_eq!(recording.window, Duration::from_secs(10));
-    assert_eq!(recording.labels[label(5)].response.infinite(), 1);
+    assert_eq!(recording.labels[label(5)].whole.response.infinite(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +241,7 @@ async fn a_lost_target_ends_the_run_with_what_was_measured() {
         let target = fake(|call, at| {
             let lost = at > Duration::from_secs(2);
             let error = lost.then(|| "connection".to_owned());
-            (10 * MS, Outcome { label: label(call), rows: 0, error, lost })
+            (10 * MS, Outcome { label: label(call), error, lost, ..Outcome::default() })
         });
         let recording = run(&target, &plan).await;
         assert_eq!((recording.ended, recording.errors()), (Ended::Lost, 3));
@@ -261,4 +261,222 @@ async fn progress_is_told_every_second() {
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(told.windows(2).all(|pair| pair[0].calls < pair[1].calls));
     assert!((1_980..=2_020).contains(&told[3].p95_us.unwrap()));
+}
+
+/// Runs a plan over several workers on one paused clock.
+async fn run_shared(target: &Rc<Fake>, plan: &Plan, workers: usize, backwards: bool) -> Recording {
+    let gathering = RefCell::new(Gathering::new(workers, 2));
+    let start = Instant::now();
+    let tell = |tick: Tick| {
+        gathering.borrow_mut().take(tick);
+    };
+    let (clock, stop) = (Clock::runtime(), Stop::default());
+    let one = |worker: usize| {
+        let place = Place { worker, workers, start };
+        let mut sessions: Vec<_> = (0..place.sessions(plan.arrival.sessions())).map(|_| FakeSession(Rc::clone(target))).collect();
+        let (clock, stop, tell) = (&clock, &stop, &tell);
+        async move { drive_share(target.as_ref(), &mut sessions, plan, place, clock, stop, tell).await }
+    };
+    let mut shares = futures_util::future::join_all((0..workers).map(one)).await;
+    if backwards {
+        shares.reverse();
+    }
+    gathering.into_inner().finish(shares)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_calls_are_made_and_counted_whatever_the_number_of_workers() {
+    let stages =
+        vec![Stage { duration: 3 * Duration::from_secs(1), target: 90.0 }, Stage { duration: Duration::from_secs(2), target: 20.0 }];
+    for plan in [
+        Plan { max_calls: Some(501), ..closed(7, 3600) },
+        open(50.0, Spacing::Uniform, 5, 10),
+        Plan { seed: 4, ..open(50.0, Spacing::Poisson, 5, 10) },
+        Plan::new(Arrival::Stages { stages, spacing: Spacing::Poisson, sessions: 6 }, 1, Duration::from_secs(5)),
+    ] {
+        let mut seen: Option<(Vec<u64>, u64, Vec<u64>)> = None;
+        for workers in 1..=4 {
+            let target = fake(|call, _| (MS, Outcome::done(label(call), call % 3)));
+            let recording = run_shared(&target, &plan, workers, false).await;
+            let mut calls = target.calls.take();
+            calls.sort_unstable();
+            let counts = recording.labels.iter().map(|label| label.whole.count).collect();
+            let found = (calls, recording.calls.rows, counts);
+            assert_eq!(recording.ended, Ended::Complete);
+            match &seen {
+                Some(first) => assert_eq!(first, &found, "{workers} workers, {:?}", plan.arrival),
+                None => seen = Some(found),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_in_which_workers_are_put_together_does_not_matter() {
+    let mut results = Vec::new();
+    for backwards in [false, true] {
+        let target = fake(|call, _| ((1 + call % 9) as u32 * MS, Outcome::done(label(call), 1)));
+        let recording = run_shared(&target, &Plan { seed: 2, ..open(400.0, Spacing::Poisson, 9, 5) }, 3, backwards).await;
+        let labels: Vec<_> = recording.labels.iter().map(|l| (l.whole.service.percentiles(), l.series.clone())).collect();
+        results.push((recording.series, recording.calls.response.percentiles(), labels, recording.queued));
+    }
+    assert_eq!(results[0], results[1]);
+    assert!(results[0].0.iter().map(|slice| slice.second).take(5).eq(0..5), "{:?}", results[0].0);
+}
+
+#[test]
+fn sessions_are_divided_among_workers_without_rest() {
+    for (workers, all) in [(1, 5), (2, 5), (3, 5), (4, 3), (7, 7)] {
+        let start = Instant::from_std(std::time::Instant::now());
+        let parts: Vec<usize> = (0..workers).map(|worker| Place { worker, workers, start }.sessions(all)).collect();
+        assert_eq!(parts.iter().sum::<usize>(), all, "{workers} workers: {parts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_change_the_rate() {
+    let target = fake(|call, _| (MS, Outcome::done(label(call), 1)));
+    let stages = [(10, 100.0), (10, 100.0), (0, 10.0), (10, 10.0)];
+    let stages = stages.map(|(seconds, target)| Stage { duration: Duration::from_secs(seconds), target }).to_vec();
+    let plan = Plan::new(Arrival::Stages { stages, spacing: Spacing::Uniform, sessions: 4 }, 1, Duration::from_secs(30));
+    let recording = run(&target, &plan).await;
+    // The ramp from 0 to 100 has half the area.
+    assert_eq!((recording.count(), recording.not_started, recording.window), (500 + 1000 + 100, 0, Duration::from_secs(30)));
+    let at = |second: usize| recording.series[second].count;
+    assert!((93..=97).contains(&at(9)) && at(15) == 100 && (9..=11).contains(&at(25)), "{:?}", recording.series);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shed_counts_as_infinitely_slow_and_nothing_waits() {
+    // Two sessions, 100 ms a call, 30 calls a second: 20 of 30 can be made.
+    let target = fake(|call, _| (100 * MS, Outcome::done(label(call), 1)));
+    let plan = Plan { overflow: Overflow::Shed, ..open(30.0, Spacing::Uniform, 2, 10) };
+    let recording = run(&target, &plan).await;
+    assert_eq!(recording.count() + recording.not_started, 300);
+    assert_eq!(recording.shed, recording.not_started);
+    assert!((100..170).contains(&recording.shed), "{}", recording.shed);
+    let Tally { response, lag, .. } = recording.calls.clone();
+    assert_eq!((response.count(), response.infinite()), (300, recording.shed));
+    assert!(lag.percentile(0.9).unwrap() <= 1_001, "those that were sent were sent at once");
+    assert_eq!(response.percentile(0.9), None);
+    let shown: u64 = recording.series.iter().map(|slice| slice.count).sum();
+    assert_eq!(shown, recording.count());
+}
+
+/// A session whose calls of label 0 are transactions of two statements of label 1.
+struct Transactions;
+
+impl Session for Transactions {
+    async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
+        if label(call) == 1 {
+            tokio::time::sleep(MS).await;
+            return Outcome::done(1, 1);
+        }
+        assert!(parts.is_empty());
+        for failed in [false, true] {
+            let sent = Instant::now();
+            tokio::time::sleep(3 * MS).await;
+            let error = failed.then(|| "23505".to_owned());
+            parts.push(Part { label: 1, sent, ended: Instant::now(), rows: 2, error });
+            tokio::time::sleep(10 * MS).await;
+        }
+        Outcome { rows: 4, retries: 1, skipped: 2, ..Outcome::failed(0, "23505") }
+    }
+}
+
+struct TransactionTarget;
+
+impl Target for TransactionTarget {
+    type Session = Transactions;
+
+    fn labels(&self) -> usize {
+        2
+    }
+
+    fn label(&self, call: u64) -> usize {
+        label(call)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_count_for_their_own_label_and_totals_are_of_calls() {
+    let target = TransactionTarget;
+    let mut sessions = vec![Transactions];
+    let plan = Plan { max_calls: Some(100), events: true, ..closed(1, 60) };
+    let gathering = RefCell::new((Gathering::new(1, 2), Vec::new()));
+    let tell = |tick: Tick| {
+        gathering.borrow_mut().1.extend_from_slice(&tick.events);
+        gathering.borrow_mut().0.take(tick);
+    };
+    let place = Place { worker: 0, workers: 1, start: Instant::now() };
+    let share = drive_share(&target, &mut sessions, &plan, place, &Clock::runtime(), &Stop::default(), &tell).await;
+    let (gathering, mut events) = gathering.into_inner();
+    events.extend_from_slice(&share.events);
+    let recording = gathering.finish(vec![share]);
+    let [transaction, statement] = recording.labels.as_slice() else { panic!("two labels") };
+    assert_eq!((recording.count(), recording.errors(), recording.calls.retries, recording.calls.skipped), (100, 10, 10, 20));
+    assert_eq!((transaction.whole.count, transaction.whole.rows, transaction.whole.errors["23505"]), (10, 40, 10));
+    assert_eq!((statement.whole.count, statement.whole.rows, statement.whole.errors["23505"]), (90 + 20, 90 + 40, 10));
+    assert!((26_000..26_100).contains(&transaction.whole.service.percentiles().max.unwrap()));
+    assert!((3_000..3_010).contains(&statement.whole.service.percentiles().max.unwrap()), "pauses are not in a statement's time");
+    assert_eq!(recording.calls.service.count(), 100);
+    assert_eq!(recording.series.iter().map(|slice| slice.count).sum::<u64>(), 100);
+    assert_eq!(statement.series.iter().map(|slice| slice.count).sum::<u64>(), 110);
+    assert_eq!(events.len(), 120 * crate::load::events::RECORD, "every call and every piece is told");
+}
+
+/// The child of the next test, alone in its process so that its memory is its own.
+#[tokio::test(start_paused = true)]
+#[ignore = "run by the test below in a process of its own"]
+async fn five_million_calls_of_ten_thousand_sessions() {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let target = Quick;
+    let mut sessions: Vec<Quick> = (0..10_000).map(|_| Quick).collect();
+    let told = RefCell::new(Vec::new());
+    let progress = |said: &Progress| told.borrow_mut().push((said.calls, resident()));
+    let plan = open(100_000.0, Spacing::Poisson, 10_000, 50);
+    let recording = drive(&target, &mut sessions, &plan, &Clock::runtime(), &Stop::default(), &progress).await;
+    let made = recording.count();
+    assert!((4_980_000..5_020_000).contains(&made), "{made}");
+    let told = told.take();
+    // After the first seconds every session, histogram and buffer is there.
+    let (early, late) = (told[4], told[told.len() - 1]);
+    assert!(late.0 - early.0 > 4_000_000, "{early:?} {late:?}");
+    let grown = late.1.saturating_sub(early.1);
+    assert!(grown < 2_048, "{grown} kB more after {} calls than after {}: {told:?}", late.0, early.0);
+}
+
+/// A target that answers at once.
+struct Quick;
+
+impl Target for Quick {
+    type Session = Quick;
+
+    fn labels(&self) -> usize {
+        3
+    }
+
+    fn label(&self, call: u64) -> usize {
+        (call % 3) as usize
+    }
+}
+
+impl Session for Quick {
+    async fn call(&mut self, call: u64, _: &mut Vec<Part>) -> Outcome {
+        Outcome::done((call % 3) as usize, 1)
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_number_of_calls() {
+    let own = std::env::current_exe().unwrap();
+    let name = "load::driver::tests::five_million_calls_of_ten_thousand_sessions";
+    let done = std::process::Command::new(own).args(["--exact", name, "--ignored", "--nocapture"]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
 }

@@ -5,16 +5,16 @@
 //! dispatcher sleeps until the next event is due and hands every due event to a waiting session.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::iter::Peekable;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::load::arrival::Times;
-use crate::load::{Clock, Stop};
+use crate::load::driver::{Place, QUEUED};
+use crate::load::{Clock, Overflow, Plan, Stop, Times};
 
 /// An event handed to a session.
 #[derive(Debug, Clone, Copy)]
@@ -28,17 +28,21 @@ pub(super) struct Event {
 }
 
 /// The queue of one worker.
-#[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct Queue<'a> {
     start: Instant,
     /// Events due from here on do not belong to the run.
     duration: Duration,
     /// Nothing is started from here on.
     last_start: Instant,
     max_calls: u64,
-    times: RefCell<Peekable<Times>>,
-    next: Cell<u64>,
-    waiting: RefCell<Vec<usize>>,
+    times: RefCell<Times>,
+    place: Place,
+    overflow: Overflow,
+    /// Is told each event that is given up: its number, and when it was due.
+    shed: &'a dyn Fn(u64, Instant),
+    /// The next event of this worker, and when it is due since the start.
+    next: Cell<Option<(u64, Duration)>>,
+    waiting: RefCell<VecDeque<usize>>,
     slots: RefCell<Vec<Slot>>,
     became_free: Notify,
     closed: Cell<bool>,
@@ -50,34 +54,57 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-impl Queue {
-    pub(super) fn new(times: Times, start: Instant, duration: Duration, grace: Duration, max_calls: Option<u64>, sessions: usize) -> Self {
-        Self {
-            start,
-            duration,
-            last_start: start + duration + grace,
-            max_calls: max_calls.unwrap_or(u64::MAX),
-            times: RefCell::new(times.peekable()),
-            next: Cell::new(0),
-            waiting: RefCell::new(Vec::with_capacity(sessions)),
+impl<'a> Queue<'a> {
+    pub(super) fn new(times: Times, plan: &Plan, place: Place, sessions: usize, shed: &'a dyn Fn(u64, Instant)) -> Self {
+        let queue = Self {
+            start: place.start,
+            duration: plan.duration,
+            last_start: place.start + plan.duration + plan.grace,
+            max_calls: plan.max_calls.unwrap_or(u64::MAX),
+            times: RefCell::new(times),
+            place,
+            overflow: plan.overflow,
+            shed,
+            next: Cell::new(None),
+            waiting: RefCell::new(VecDeque::with_capacity(sessions)),
             slots: RefCell::new((0..sessions).map(|_| Slot::default()).collect()),
             became_free: Notify::new(),
             closed: Cell::new(false),
-        }
+        };
+        queue.step();
+        queue
+    }
+
+    /// Goes on to this worker's next event.
+    fn step(&self) {
+        let mut times = self.times.borrow_mut();
+        let own = |index: u64| index % self.place.workers as u64 == self.place.worker as u64;
+        let inside = |(index, due): &(u64, Duration)| *due < self.duration && *index < self.max_calls;
+        // The others' events are walked past: some 20 ns each.
+        self.next.set(times.by_ref().take_while(inside).find(|(index, _)| own(*index)));
     }
 
     /// Returns when the next event is due; `None` after the run's last.
     fn next_due(&self) -> Option<Instant> {
-        let due = *self.times.borrow_mut().peek()?;
-        (due < self.duration && self.next.get() < self.max_calls).then(|| self.start + due)
+        self.next.get().map(|(_, due)| self.start + due)
     }
 
     /// Takes the next event if it is due by `now`.
     fn take(&self, now: Instant, was_free: bool) -> Option<Event> {
-        let intended = self.next_due().filter(|due| *due <= now && now <= self.last_start)?;
-        self.times.borrow_mut().next();
-        let index = self.next.replace(self.next.get() + 1);
-        Some(Event { index, intended, was_free })
+        loop {
+            let (index, due) = self.next.get()?;
+            let intended = self.start + due;
+            if intended > now || now > self.last_start {
+                return None;
+            }
+            self.step();
+            if self.overflow == Overflow::Shed && !was_free && now - intended > QUEUED {
+                // No session was free when it came due.
+                (self.shed)(index, intended);
+                continue;
+            }
+            return Some(Event { index, intended, was_free });
+        }
     }
 
     /// Waits for the session's next event; `None` when there is none left.
@@ -94,7 +121,7 @@ impl Queue {
                 if let Some(event) = self.take(Instant::now(), false) {
                     return Poll::Ready(Some(event));
                 }
-                self.waiting.borrow_mut().push(session);
+                self.waiting.borrow_mut().push_back(session);
                 self.became_free.notify_one();
                 announced = true;
             }
@@ -127,7 +154,7 @@ impl Queue {
                 continue;
             }
             // The session that waited longest: all are used, and none goes cold at a low rate.
-            let session = self.waiting.borrow_mut().remove(0);
+            let Some(session) = self.waiting.borrow_mut().pop_front() else { continue };
             let event = self.take(now, true);
             let mut slots = self.slots.borrow_mut();
             slots[session].event = event;
@@ -135,7 +162,7 @@ impl Queue {
                 waker.wake();
             }
         }
-        if self.next.get() < self.max_calls {
+        if self.max_calls == u64::MAX {
             // Nothing more is due, but the run lasts its time: a rate is calls over all of it.
             tokio::select! {
                 () = tokio::time::sleep_until(self.start + self.duration) => {}
@@ -150,19 +177,13 @@ impl Queue {
         }
     }
 
-    /// Returns the numbers of the events that were due by `until` and never started.
-    pub(super) fn left_over(&self, until: Instant) -> Vec<u64> {
+    /// Tells the events that were due by `until` and never started.
+    pub(super) fn left_over(&self, until: Instant, mut tell: impl FnMut(u64, Instant)) {
         // A session that was dropped may not have seen what was handed to it.
-        let mut left: Vec<u64> = self.slots.borrow().iter().filter_map(|slot| Some(slot.event?.index)).collect();
-        let first = self.next.get();
-        while let Some(due) = self.next_due() {
-            if due > until {
-                break;
-            }
-            self.times.borrow_mut().next();
-            self.next.set(self.next.get() + 1);
+        self.slots.borrow().iter().filter_map(|slot| slot.event).for_each(|event| tell(event.index, event.intended));
+        while let Some((index, due)) = self.next.get().filter(|(_, due)| self.start + *due <= until) {
+            tell(index, self.start + due);
+            self.step();
         }
-        left.extend(first..self.next.get());
-        left
     }
 }

@@ -1,116 +1,88 @@
-//! What the calls took: histograms, errors and one-second slices, label by label.
+//! What the calls of one worker took: histograms, errors and one-second slices, label by label.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::load::Outcome;
+use crate::load::events::{self, Event};
+use crate::load::series::{Count, Second};
+use crate::load::{Outcome, Part, Plan};
 use crate::stats::Histogram;
 use crate::stats::histogram::Precision;
 
-/// One second of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Slice {
-    /// Seconds since the start, at its beginning.
-    pub second: u64,
-    /// Calls that ended in it.
-    pub count: u64,
-    /// Of them with an error.
-    pub errors: u64,
-    /// The median of their response times, in microseconds.
-    pub p50_us: Option<u64>,
-    /// Their 95th percentile.
-    pub p95_us: Option<u64>,
-    /// Their 99th percentile.
-    pub p99_us: Option<u64>,
-}
-
-/// What the calls of one label did.
+/// What calls, or pieces of calls, did.
 #[derive(Debug, Clone)]
-pub struct LabelRecording {
-    /// Calls that ended, with and without error.
+pub struct Tally {
+    /// Those that ended, with and without error.
     pub count: u64,
-    /// Rows or items, over all calls.
+    /// Rows or items, over all of them.
     pub rows: u64,
     /// Errors by code.
     pub errors: BTreeMap<String, u64>,
-    /// From when a call was due (open loop) or sent (closed loop) to its end; calls that never ended are infinite.
+    /// How often they were begun again.
+    pub retries: u64,
+    /// Pieces they did not get to, after an error; these are in no histogram.
+    pub skipped: u64,
+    /// From when a call was due (open loop) or sent (closed loop) to its end; calls that never ended are infinite. A
+    /// piece of a call is due when it is sent.
     pub response: Histogram,
-    /// From when a call was sent to its end.
+    /// From when it was sent to its end.
     pub service: Histogram,
-    /// From when a call was due to when it was sent; empty in a closed loop.
+    /// From when a call was due to when it was sent; empty in a closed loop, and for pieces.
     pub lag: Histogram,
-    /// Second by second, without those in which nothing ended.
-    pub series: Vec<Slice>,
 }
 
-impl LabelRecording {
-    fn new() -> Self {
+impl Tally {
+    pub(super) fn new() -> Self {
         let empty = || Histogram::new(Precision::Whole);
-        Self { count: 0, rows: 0, errors: BTreeMap::new(), response: empty(), service: empty(), lag: empty(), series: Vec::new() }
+        Self { count: 0, rows: 0, errors: BTreeMap::new(), retries: 0, skipped: 0, response: empty(), service: empty(), lag: empty() }
     }
 
-    /// Returns how many calls failed.
+    /// Returns how many failed.
     pub fn errors_total(&self) -> u64 {
         self.errors.values().sum()
     }
-}
 
-/// Everything a run recorded.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// The length of the part in which calls were started.
-    pub window: Duration,
-    /// Calls that ended within it; those under way at its end are in `count` alone.
-    pub count_in_window: u64,
-    /// By label, in the target's order.
-    pub labels: Vec<LabelRecording>,
-    /// All labels together, second by second.
-    pub series: Vec<Slice>,
-    /// Calls that were due and never started.
-    pub not_started: u64,
-    /// Calls that were started and had not ended when the run was cut.
-    pub unfinished: u64,
-    /// Calls that had to wait for a free session (open loop).
-    pub queued: u64,
-    /// How late calls with a free session were sent: the generator's own fault (open loop).
-    pub late: Histogram,
-    /// The share of one processor the generator itself used, 0 to 1; `None` where the system does not tell.
-    pub cpu_share: Option<f64>,
-    /// How it ended.
-    pub ended: super::Ended,
-}
-
-impl Recording {
-    /// Returns all labels together: response, service, lag.
-    pub fn total(&self) -> [Histogram; 3] {
-        let mut total = [(); 3].map(|()| Histogram::new(Precision::Whole));
-        for label in &self.labels {
-            total[0].merge(&label.response);
-            total[1].merge(&label.service);
-            total[2].merge(&label.lag);
+    /// Adds what another one counted; the order of adding does not matter.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.rows += other.rows;
+        self.retries += other.retries;
+        self.skipped += other.skipped;
+        for (code, count) in &other.errors {
+            *self.errors.entry(code.clone()).or_default() += count;
         }
-        total
+        self.response.merge(&other.response);
+        self.service.merge(&other.service);
+        self.lag.merge(&other.lag);
     }
 
-    /// Returns how many calls ended, with and without error.
-    pub fn count(&self) -> u64 {
-        self.labels.iter().map(|label| label.count).sum()
-    }
-
-    /// Returns how many calls failed.
-    pub fn errors(&self) -> u64 {
-        self.labels.iter().map(LabelRecording::errors_total).sum()
+    fn fail(&mut self, code: &str) {
+        match self.errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(self.errors.insert(code.to_owned(), 1)),
+        }
     }
 }
 
-/// The second that is being recorded, for one label.
+/// One kind of thing counted: whole calls, or pieces of them. By label; what never occurred takes no room.
 #[derive(Debug)]
-struct Current {
-    count: u64,
-    errors: u64,
-    response: Histogram,
+struct Counted {
+    whole: Vec<Tally>,
+    current: Vec<Count>,
+}
+
+impl Counted {
+    fn new(labels: usize) -> Self {
+        Self { whole: (0..labels).map(|_| Tally::new()).collect(), current: (0..labels).map(|_| Count::new()).collect() }
+    }
+
+    /// Takes out the counts of the second that ends.
+    fn close(&mut self) -> Vec<(usize, Count)> {
+        let used = |(_, count): &(usize, &mut Count)| !count.is_empty();
+        self.current.iter_mut().enumerate().filter(used).map(|(label, count)| (label, count.take())).collect()
+    }
 }
 
 /// Takes in calls as they end.
@@ -119,10 +91,15 @@ pub(super) struct Recorder {
     start: Instant,
     end: Instant,
     open: bool,
-    labels: Vec<LabelRecording>,
-    current: Vec<Current>,
+    calls: Counted,
+    /// Made when the first piece arrives.
+    parts: Option<Counted>,
     second: u64,
-    series: Vec<Slice>,
+    closed: Vec<Second>,
+    /// By label: calls that were due and did not end.
+    never: Vec<u64>,
+    /// Packed, where every call is wanted on its own.
+    events: Option<Vec<u8>>,
     pub(super) count: u64,
     pub(super) errors: u64,
     pub(super) count_in_window: u64,
@@ -130,18 +107,30 @@ pub(super) struct Recorder {
     pub(super) queued: u64,
 }
 
+/// What one worker recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// Whole calls, by label.
+    pub(super) calls: Vec<Tally>,
+    /// Pieces of calls, by label; empty when there were none.
+    pub(super) parts: Vec<Tally>,
+    /// The seconds not yet handed out.
+    pub(super) seconds: Vec<Second>,
+}
+
 impl Recorder {
-    /// Starts recording; in an open loop (`open`) the time a call waited counts, in a closed one there is none.
-    pub(super) fn new(labels: usize, start: Instant, end: Instant, open: bool) -> Self {
-        let current = || Current { count: 0, errors: 0, response: Histogram::new(Precision::Slice) };
+    /// Starts recording; in an open loop the time a call waited counts, in a closed one there is none.
+    pub(super) fn new(labels: usize, start: Instant, end: Instant, plan: &Plan) -> Self {
         Self {
             start,
             end,
-            open,
-            labels: (0..labels).map(|_| LabelRecording::new()).collect(),
-            current: (0..labels).map(|_| current()).collect(),
+            open: plan.arrival.is_open(),
+            events: plan.events.then(Vec::new),
+            calls: Counted::new(labels),
+            parts: None,
             second: 0,
-            series: Vec::new(),
+            closed: Vec::new(),
+            never: vec![0; labels],
             count: 0,
             errors: 0,
             count_in_window: 0,
@@ -150,75 +139,111 @@ impl Recorder {
         }
     }
 
-    /// Counts a call that ended.
-    pub(super) fn record(&mut self, intended: Instant, sent: Instant, ended: Instant, outcome: &Outcome) {
-        let second = ended.saturating_duration_since(self.start).as_secs();
-        if second != self.second {
-            self.close_slice();
-            self.second = second;
-        }
+    /// Counts a call that ended, and its pieces, which are taken out.
+    #[inline]
+    pub(super) fn record(&mut self, intended: Instant, sent: Instant, ended: Instant, outcome: &Outcome, parts: &mut Vec<Part>) {
+        self.advance(ended);
         let response = ended.saturating_duration_since(intended);
-        let label = &mut self.labels[outcome.label];
-        let current = &mut self.current[outcome.label];
-        label.count += 1;
-        label.rows += outcome.rows;
-        label.service.record(ended.saturating_duration_since(sent));
+        let tally = &mut self.calls.whole[outcome.label];
+        tally.count += 1;
+        tally.rows += outcome.rows;
+        tally.retries += u64::from(outcome.retries);
+        tally.skipped += u64::from(outcome.skipped);
+        tally.service.record(ended.saturating_duration_since(sent));
         if self.open {
             // In a closed loop response is service; it is copied once, at the end.
-            label.response.record(response);
-            label.lag.record(sent.saturating_duration_since(intended));
+            tally.response.record(response);
+            tally.lag.record(sent.saturating_duration_since(intended));
         }
-        current.count += 1;
-        current.response.record(response);
-        self.count += 1;
-        self.count_in_window += u64::from(ended <= self.end);
         if let Some(code) = &outcome.error {
             self.errors += 1;
-            current.errors += 1;
-            match label.errors.get_mut(code) {
-                Some(count) => *count += 1,
-                None => drop(label.errors.insert(code.clone(), 1)),
+            tally.fail(code);
+        }
+        self.calls.current[outcome.label].record(response, outcome.error.is_some());
+        self.count += 1;
+        self.count_in_window += u64::from(ended <= self.end);
+        if let Some(events) = &mut self.events {
+            let failed = outcome.error.is_some();
+            let intended = intended.saturating_duration_since(self.start);
+            let lag = sent.saturating_duration_since(self.start).saturating_sub(intended);
+            events::pack(Event { label: outcome.label, intended, lag, service: Some(ended - sent), failed, part: false }, events);
+        }
+        if !parts.is_empty() {
+            self.record_parts(parts);
+        }
+    }
+
+    fn record_parts(&mut self, parts: &mut Vec<Part>) {
+        let labels = self.never.len();
+        let counted = self.parts.get_or_insert_with(|| Counted::new(labels));
+        for part in parts.drain(..) {
+            let took = part.ended.saturating_duration_since(part.sent);
+            if let Some(events) = &mut self.events {
+                let intended = part.sent.saturating_duration_since(self.start);
+                let failed = part.error.is_some();
+                events::pack(Event { label: part.label, intended, lag: Duration::ZERO, service: Some(took), failed, part: true }, events);
             }
+            let tally = &mut counted.whole[part.label];
+            tally.count += 1;
+            tally.rows += part.rows;
+            tally.service.record(took);
+            if let Some(code) = &part.error {
+                tally.fail(code);
+            }
+            counted.current[part.label].record(took, part.error.is_some());
         }
     }
 
-    /// Returns the last whole second in which something ended.
-    pub(super) fn last_slice(&self) -> Option<Slice> {
-        self.series.last().copied()
+    /// Counts a call that was due and will not end.
+    pub(super) fn never(&mut self, label: usize, intended: Instant) {
+        if let Some(events) = &mut self.events {
+            let intended = intended.saturating_duration_since(self.start);
+            events::pack(Event { label, intended, lag: Duration::ZERO, service: None, failed: false, part: false }, events);
+        }
+        self.never[label] += 1;
+        self.calls.current[label].never();
     }
 
-    /// Ends the current second.
-    fn close_slice(&mut self) {
-        let mut all = Histogram::new(Precision::Slice);
-        let (mut count, mut errors) = (0, 0);
-        for (label, current) in self.labels.iter_mut().zip(&mut self.current).filter(|(_, current)| current.count > 0) {
-            label.series.push(slice(self.second, current.count, current.errors, &current.response));
-            all.merge(&current.response);
-            count += current.count;
-            errors += current.errors;
-            current.count = 0;
-            current.errors = 0;
-            current.response.clear();
-        }
-        if count > 0 {
-            self.series.push(slice(self.second, count, errors, &all));
+    /// Ends the current second when `now` lies behind it.
+    #[inline]
+    pub(super) fn advance(&mut self, now: Instant) {
+        let second = now.saturating_duration_since(self.start).as_secs();
+        if second > self.second {
+            self.close_second();
+            self.second = second;
         }
     }
 
-    /// Ends the recording. `never` names the labels of calls that were due and did not end.
-    pub(super) fn finish(mut self, never: impl Iterator<Item = usize>) -> (Vec<LabelRecording>, Vec<Slice>, Histogram) {
-        self.close_slice();
+    fn close_second(&mut self) {
+        let calls = self.calls.close();
+        let parts = self.parts.as_mut().map_or_else(Vec::new, Counted::close);
+        if !calls.is_empty() || !parts.is_empty() {
+            self.closed.push(Second { second: self.second, calls, parts });
+        }
+    }
+
+    /// Hands out the seconds that ended since it was asked last, and the second that is under way.
+    pub(super) fn take_seconds(&mut self, now: Instant) -> (Vec<Second>, u64) {
+        self.advance(now);
+        (std::mem::take(&mut self.closed), self.second)
+    }
+
+    /// Hands out the packed calls since it was asked last.
+    pub(super) fn take_events(&mut self) -> Vec<u8> {
+        self.events.as_mut().map_or_else(Vec::new, std::mem::take)
+    }
+
+    /// Ends the recording.
+    pub(super) fn finish(mut self) -> Recorded {
+        self.close_second();
         if !self.open {
-            for label in &mut self.labels {
-                label.response = label.service.clone();
-            }
+            self.calls.whole.iter_mut().for_each(|tally| tally.response = tally.service.clone());
         }
-        never.for_each(|label| self.labels[label].response.record_infinite(1));
-        (self.labels, self.series, self.late)
+        for (tally, never) in self.calls.whole.iter_mut().zip(&self.never) {
+            tally.response.record_infinite(*never);
+        }
+        let mut parts = self.parts.map_or_else(Vec::new, |counted| counted.whole);
+        parts.iter_mut().for_each(|tally| tally.response = tally.service.clone());
+        Recorded { calls: self.calls.whole, parts, seconds: self.closed }
     }
-}
-
-fn slice(second: u64, count: u64, errors: u64, response: &Histogram) -> Slice {
-    let at = |p| response.percentile(p);
-    Slice { second, count, errors, p50_us: at(0.5), p95_us: at(0.95), p99_us: at(0.99) }
 }

@@ -1,5 +1,6 @@
 //! I/O: the only module that talks to Postgres.
 
+mod answer;
 pub mod apply;
 pub mod binaries;
 pub mod clone;
@@ -8,6 +9,7 @@ pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+mod observe;
 pub mod paired;
 pub mod replay;
 pub mod rows;
@@ -18,6 +20,8 @@ pub mod source;
 pub mod target;
 pub mod tls;
 pub mod twin;
+mod workers;
+pub mod writable;
 
 pub use cluster::Cluster;
 pub use connect::{Canceller, ConnectError, connect};

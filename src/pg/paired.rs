@@ -34,7 +34,7 @@ use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::observed::{Block, abba, duet};
 use crate::replay::paired::{Applied, Evidence, Experiment, Failures, Phase, SettingDiff, compare, disturbances};
-use crate::replay::{Script, ScriptError, Workload};
+use crate::replay::{Program, Script, ScriptError, Workload};
 use crate::stats::Design;
 
 /// Call numbers of the calibration start here: a write of the measured part must not repeat one of it.
@@ -165,8 +165,9 @@ async fn on_worker(
     let server = measure::server(&control.before).await?;
     let load = &settings.load;
     let samples = sample::draw(&mut control.before, workload, load.seed).await?;
-    let script = Script::new(workload, &samples, load.seed, load.writes == Writes::Readonly)?;
-    let target = |source| SqlTarget { source, statements: &workload.statements, script: &script, writes: load.writes };
+    let script = Script::new(workload, &samples, load.seed, load.writes)?;
+    let program: &dyn Program = &script;
+    let target = |source| SqlTarget { source, program, writes: load.writes };
     let targets = Diff { before: target(&sources.before), after: target(&sources.after) };
     let alike = Diff { before: target(&sources.before), after: target(&sources.before) };
     let mut bench = Bench {
@@ -174,7 +175,7 @@ async fn on_worker(
         stage,
         stop,
         clock: Clock::precise()?,
-        labels: workload.statements.len(),
+        labels: program.labels().len(),
         own_cpu: None,
         watch: Watch::new(&control.before, [sources.before.database(), sources.after.database()]),
     };
@@ -201,12 +202,12 @@ async fn on_worker(
         None => None,
     };
     settle(&control, &mut caveats).await;
-    let plans = counts::plans(&control, workload, &script, &mut caveats).await;
+    let plans = counts::plans(&control, program, &mut caveats).await;
     bench.warm_up("Warming up with the change", &targets).await?;
     if stop.is_requested() {
         return Err(PairedError::Interrupted);
     }
-    let tracked = Tracked::new(&control, &server, &plans, workload, &mut caveats);
+    let tracked = Tracked::new(&control, &server, &plans, program, &mut caveats);
     let before = tracked.read(&mut caveats).await;
     let started_at = Timestamp::now();
     let mut measured = bench.measure("With the change", &targets, 0).await?;
@@ -219,7 +220,7 @@ async fn on_worker(
         caveats.push("Writes were rolled back: what a commit costs is not measured, and dead rows were left behind.".to_owned());
     }
     let differ = settings_differ(&control).await?;
-    let names: Vec<String> = workload.statements.iter().map(|statement| statement.name.clone()).collect();
+    let names: Vec<String> = program.labels().iter().map(|label| label.name.clone()).collect();
     let partial = stop.is_requested();
     if partial {
         caveats.push("The experiment was ended early on request.".to_owned());
@@ -262,7 +263,7 @@ type Targets<'t> = Diff<SqlTarget<'t>>;
 impl Bench<'_> {
     fn plan(&self, first_call: u64, duration: Duration) -> Plan {
         let load = &self.settings.load;
-        Plan { first_call, drain: load.drain, max_calls: None, ..Plan::new(load.arrival, load.seed, duration) }
+        Plan { first_call, drain: load.drain, overflow: load.overflow, ..Plan::new(load.arrival.clone(), load.seed, duration) }
     }
 
     /// Runs the mix on both sides without measuring, each call on both whatever the design.
@@ -272,7 +273,8 @@ impl Bench<'_> {
         }
         let duet = Duet { sides: Diff { before: &targets.before, after: &targets.after }, seed: self.settings.load.seed };
         let mut sessions = open_duet(&duet, &self.settings.load.arrival).await?;
-        let plan = self.plan(WARM_UP_CALLS, self.settings.load.warm_up);
+        let load = &self.settings.load;
+        let plan = Plan { arrival: load.arrival.warm_up(), ..self.plan(WARM_UP_CALLS, load.warm_up) };
         let said = |said: &Progress| (self.stage)(Stage::Load(name, plan.duration, *said));
         let warmed = drive(&duet, &mut sessions, &plan, &self.clock, self.stop, &said).await;
         if warmed.ended == Ended::Lost { Err(PairedError::Lost) } else { Ok(()) }
@@ -317,8 +319,8 @@ impl Bench<'_> {
         let clients = load.arrival.sessions();
         let open = |side: &'static str| move |source| PairedError::Open { side, source };
         let mut sessions = Diff {
-            before: try_join_all((0..clients).map(|_| solos.before.open())).await.map_err(open("before"))?,
-            after: try_join_all((0..clients).map(|_| solos.after.open())).await.map_err(open("after"))?,
+            before: try_join_all((0..clients).map(|number| solos.before.open(number))).await.map_err(open("before"))?,
+            after: try_join_all((0..clients).map(|number| solos.after.open(number))).await.map_err(open("after"))?,
         };
         let rounds = (load.duration.as_secs_f64() / self.settings.slice.as_secs_f64() / 2.0).round().max(1.0) as u64;
         let (mut blocks, mut failures) = (Vec::new(), Diff::<Failures>::default());
@@ -353,7 +355,7 @@ impl Bench<'_> {
 }
 
 async fn open_duet<'a>(duet: &Duet<'a>, arrival: &Arrival) -> Result<Vec<sessions::DuetSession<'a>>, PairedError> {
-    let opened = try_join_all((0..arrival.sessions()).map(|_| duet.open()));
+    let opened = try_join_all((0..arrival.sessions()).map(|number| duet.open(number)));
     opened.await.map_err(|source| PairedError::Open { side: "either", source })
 }
 

@@ -1,21 +1,25 @@
 //! Runs a workload against a database: draw, open, warm up, measure, put together.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
-use crate::load::{Arrival, Clock, Ended, Plan, Progress, Stop, WARM_UP_CALLS, drive};
-use crate::pg::measure::{self, Counts, Explained, MeasureError, Server};
+use crate::load::events::{Header, write_header};
+use crate::load::{Arrival, Clock, Ended, Overflow, Plan, Progress, Stop, WARM_UP_CALLS};
+use crate::pg::measure::{self, MeasureError, Server};
+use crate::pg::observe::Observer;
 use crate::pg::sample::{self, SampleError};
-use crate::pg::session::{APPLICATION_NAME, OpenError, SqlSession, SqlTarget, Writes};
+use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
+use crate::pg::workers::Workers;
+use crate::pg::writable::{self, Copy, WritableError};
 use crate::pg::{ConnectError, Source, connect};
 use crate::replay::outcome::{Setting, histograms, run_of};
-use crate::replay::{Blocks, Run, Samples, Script, ScriptError, StatementPlan, Workload};
+use crate::replay::{Program, Run, Samples, Script, ScriptError, Workload};
 use crate::stats::histogram::Tagged;
 
 /// How a workload is run.
@@ -23,6 +27,8 @@ use crate::stats::histogram::Tagged;
 pub struct Settings {
     /// How calls are spaced, and over how many sessions.
     pub arrival: Arrival,
+    /// What becomes of calls that are due while all sessions are busy (open loop).
+    pub overflow: Overflow,
     /// Calls are started for this long.
     pub duration: Duration,
     /// Calls are made, but not measured, for this long before.
@@ -35,13 +41,56 @@ pub struct Settings {
     pub max_calls: Option<u64>,
     /// Calls under way at the end may take this long.
     pub drain: Duration,
+    /// Worker threads, each with its own share of the sessions.
+    pub jobs: usize,
+    /// Sessions that share one connection.
+    pub pipeline: usize,
 }
 
 impl Settings {
-    /// Returns settings without writes and without a limit on calls, with 30 s to drain.
+    /// Returns settings without writes and without a limit on calls, with 30 s to drain, one worker and a connection a
+    /// session.
     pub fn new(arrival: Arrival, duration: Duration, warm_up: Duration, seed: u64) -> Self {
-        Self { arrival, duration, warm_up, seed, writes: Writes::Readonly, max_calls: None, drain: Duration::from_secs(30) }
+        Self {
+            arrival,
+            overflow: Overflow::Queue,
+            duration,
+            warm_up,
+            seed,
+            writes: Writes::Readonly,
+            max_calls: None,
+            drain: Duration::from_secs(30),
+            jobs: 1,
+            pipeline: 1,
+        }
     }
+
+    /// Returns the measured part as the engine takes it.
+    fn plan(&self, events: bool) -> Plan {
+        Plan {
+            overflow: self.overflow,
+            max_calls: self.max_calls,
+            drain: self.drain,
+            events,
+            ..Plan::new(self.arrival.clone(), self.seed, self.duration)
+        }
+    }
+
+    /// Returns the part before it.
+    fn warm_up_plan(&self) -> Plan {
+        let plan = self.plan(false);
+        Plan { arrival: self.arrival.warm_up(), first_call: WARM_UP_CALLS, max_calls: None, duration: self.warm_up, ..plan }
+    }
+}
+
+/// What watches a run while it is made.
+pub struct Watch<'a> {
+    /// Called about once a second.
+    pub progress: &'a (dyn Fn(Phase, &Progress) + Sync),
+    /// Ends the run early.
+    pub stop: &'a Stop,
+    /// Where every measured call is written on its own, as [`crate::load::events`] has them.
+    pub events: Option<&'a mut (dyn Write + Send)>,
 }
 
 /// What a run leaves behind.
@@ -67,9 +116,18 @@ pub enum Phase {
 /// Why a run did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The worker's runtime could not be made.
-    #[error("start the load worker: {0}")]
+    /// A worker's thread, runtime or timer could not be made.
+    #[error("start the load workers: {0}")]
     Worker(#[from] io::Error),
+    /// The events could not be written.
+    #[error("write the events: {0}")]
+    Events(#[source] io::Error),
+    /// The database may not be written to, or its copy was not made.
+    #[error(transparent)]
+    Writable(#[from] WritableError),
+    /// Statements of transactions cannot share a connection with other sessions.
+    #[error("share connections between sessions (--pipeline): the workload has transactions or rolls its writes back")]
+    Pipeline,
     /// No connection for drawing samples and reading counts.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -97,6 +155,8 @@ pub enum Fault {
     Connection,
     /// The workload does not fit the database or itself.
     Workload,
+    /// A rule that keeps writes away from where they do harm.
+    Refused,
     /// Something else failed.
     Other,
 }
@@ -106,18 +166,20 @@ impl ReplayError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
-            Self::Script(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
+            Self::Writable(WritableError::Connect(_)) => Fault::Connection,
+            Self::Writable(error) if error.is_refusal() => Fault::Refused,
+            Self::Pipeline | Self::Script(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
-            Self::Worker(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
+            Self::Worker(_) | Self::Events(_) | Self::Writable(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
         }
     }
 }
 
 /// Runs a workload and returns what it showed; blocks until it is over.
 ///
-/// Everything happens on one thread of its own, so it may be called from anywhere; from async code, through
+/// Everything happens on threads of its own, so it may be called from anywhere; from async code, through
 /// `spawn_blocking`. `samples` are those of an earlier run; without them, rows are drawn. `progress` is called about once
-/// a second from that thread. A server that goes away while measuring ends the run early (`partial`), with what was
+/// a second from such a thread. A server that goes away while measuring ends the run early (`partial`), with what was
 /// measured.
 ///
 /// # Errors
@@ -130,85 +192,174 @@ pub fn run(
     progress: &(dyn Fn(Phase, &Progress) + Sync),
     stop: &Stop,
 ) -> Result<Replayed, ReplayError> {
-    std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new().name("pgload-replay".to_owned()).spawn_scoped(scope, || {
-            // One thread: the driver's futures never move, and a client of one thread equals pgbench's.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(on_worker(source, workload, settings, samples, progress, stop))
-        })?;
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    run_watched(source, workload, settings, samples, Watch { progress, stop, events: None })
 }
 
-async fn on_worker(
+/// As [`run`], with whatever else can be watched.
+///
+/// # Errors
+/// [`ReplayError`], as [`run`].
+pub fn run_watched(
     source: &Source,
     workload: &Workload,
     settings: &Settings,
     samples: Option<Samples>,
-    progress: &(dyn Fn(Phase, &Progress) + Sync),
-    stop: &Stop,
+    watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
-    let source = &source.clone().with_application_name(APPLICATION_NAME);
-    let mut control = connect(source).await?;
-    let server = measure::server(&control).await?;
-    let samples = match samples {
-        Some(samples) => samples,
-        None => sample::draw(&mut control, workload, settings.seed).await?,
-    };
-    let script = Script::new(workload, &samples, settings.seed, settings.writes == Writes::Readonly)?;
-    let target = SqlTarget { source, statements: &workload.statements, script: &script, writes: settings.writes };
-    let mut sessions: Vec<SqlSession<'_>> = try_join_all((0..settings.arrival.sessions()).map(|_| target.open())).await?;
-    let clock = Clock::precise()?;
-
-    let plan =
-        Plan { max_calls: settings.max_calls, drain: settings.drain, ..Plan::new(settings.arrival, settings.seed, settings.duration) };
-    if !settings.warm_up.is_zero() {
-        let warm_up = Plan { first_call: WARM_UP_CALLS, max_calls: None, duration: settings.warm_up, ..plan.clone() };
-        let warmed = drive(&target, &mut sessions, &warm_up, &clock, stop, &|said| progress(Phase::WarmUp, said)).await;
-        if warmed.ended == Ended::Lost {
-            return Err(ReplayError::LostInWarmUp);
+    on_thread(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let source = &source.clone().with_application_name(APPLICATION_NAME);
+        if settings.writes != Writes::Readonly {
+            runtime.block_on(async { Ok::<_, ReplayError>(writable::check(&connect(source).await?, source.database()).await?) })?;
         }
-    }
+        if settings.writes != Writes::Clone {
+            return on_database(&runtime, source, workload, settings, samples, watch);
+        }
+        let name = format!("{}_pgload_{}", source.database().chars().take(40).collect::<String>(), Timestamp::now().as_microsecond());
+        let copy = runtime.block_on(Copy::make(source, &name))?;
+        let made = copy.source.clone().with_application_name(APPLICATION_NAME);
+        let replayed = on_database(&runtime, &made, workload, settings, samples, watch);
+        let dropped = runtime.block_on(copy.drop_it());
+        let mut replayed = replayed?;
+        if let Err(error) = dropped {
+            replayed.run.caveats.push(format!("The copy {name} was not dropped: could not {error}."));
+        }
+        replayed.run.about.insert("database".to_owned(), json!(source.database()));
+        Ok(replayed)
+    })
+}
 
-    let mut caveats = left_out(workload, settings.writes);
-    let mut observer = Observer::new(&control, &server, workload, &script, &mut caveats).await;
-    observer.begin(&mut caveats).await;
-    let started_at = Timestamp::now();
-    let recording = drive(&target, &mut sessions, &plan, &clock, stop, &|said| progress(Phase::Measured, said)).await;
-    let blocks = observer.end(&mut caveats).await;
-    let plans = observer.plans();
-    drop(sessions);
-
-    if clock.resolution() > Duration::from_millis(1) && matches!(settings.arrival, Arrival::Open { .. }) {
-        caveats.push("This system has no precise timer: calls may have been sent up to 1.5 ms late.".to_owned());
-    }
-    let run = run_of(
-        Setting {
-            workload,
-            script: &script,
-            arrival: settings.arrival,
-            seed: settings.seed,
-            started_at,
-            about: about(settings, &server, &samples),
-            server: facts(&server),
-            blocks,
-            plans,
-            caveats,
-        },
-        &recording,
-    );
-    let histograms = histograms(workload, &recording);
+/// Draws what is missing and plays a workload on the database as it is.
+fn on_database(
+    runtime: &Runtime,
+    source: &Source,
+    workload: &Workload,
+    settings: &Settings,
+    samples: Option<Samples>,
+    watch: Watch<'_>,
+) -> Result<Replayed, ReplayError> {
+    let (control, server, samples) = runtime.block_on(async {
+        let mut control = connect(source).await?;
+        let server = measure::server(&control).await?;
+        let samples = match samples {
+            Some(samples) => samples,
+            None => sample::draw(&mut control, workload, settings.seed).await?,
+        };
+        Ok::<_, ReplayError>((control, server, samples))
+    })?;
+    let script = Script::new(workload, &samples, settings.seed, settings.writes)?;
+    let played = Played {
+        source,
+        name: &workload.name,
+        text: &workload.text,
+        program: &script,
+        caveats: left_out(workload, settings.writes),
+        about: BTreeMap::from([("samples".to_owned(), json!(samples.digest()))]),
+    };
+    let (run, histograms) = play(runtime, &control, &server, played, settings, watch)?;
     Ok(Replayed { run, samples, histograms })
 }
 
-fn about(settings: &Settings, server: &Server, samples: &Samples) -> BTreeMap<String, serde_json::Value> {
+/// Calls a function on a thread of its own, where no runtime is in the way.
+fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, ReplayError> + Send) -> Result<T, ReplayError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("pgload-replay".to_owned()).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What is played: a workload's script or any other program.
+#[derive(Debug)]
+pub struct Played<'a> {
+    /// Where the workers connect.
+    pub source: &'a Source,
+    /// The workload's name.
+    pub name: &'a str,
+    /// The workload's text, kept with the run.
+    pub text: &'a str,
+    /// The calls.
+    pub program: &'a dyn Program,
+    /// What limits the result, known before it starts.
+    pub caveats: Vec<String>,
+    /// What else is kept with the run.
+    pub about: BTreeMap<String, serde_json::Value>,
+}
+
+/// Plays a program: opens the sessions, warms up, measures, puts the run together. Blocks; not to be called from async
+/// code. `control` is a connection on `runtime` that the load does not use, to the database the workers connect to.
+///
+/// # Errors
+/// [`ReplayError`] when the run could not start.
+pub fn play(
+    runtime: &Runtime,
+    control: &Client,
+    server: &Server,
+    played: Played<'_>,
+    settings: &Settings,
+    watch: Watch<'_>,
+) -> Result<(Run, Vec<Tagged>), ReplayError> {
+    let Played { source, name, text, program, mut caveats, about: mut extra } = played;
+    if settings.pipeline > 1 && program.has_transactions() {
+        return Err(ReplayError::Pipeline);
+    }
+    let target = SqlTarget { source, program, writes: settings.writes };
+    let Watch { progress, stop, mut events } = watch;
+    let labels = program.labels();
+    std::thread::scope(|scope| {
+        let mut workers = Workers::start(scope, &target, settings, stop)?;
+        runtime.block_on(async {
+            workers.opened().await?;
+            if !settings.warm_up.is_zero() {
+                let plan = settings.warm_up_plan();
+                let warmed = workers.drive(&plan, labels.len(), &mut |said| progress(Phase::WarmUp, said), None).await?;
+                if warmed.ended == Ended::Lost {
+                    return Err(ReplayError::LostInWarmUp);
+                }
+            }
+            let mut observer = Observer::new(control, server, program, &mut caveats).await;
+            observer.begin(&mut caveats).await;
+            let started_at = Timestamp::now();
+            if let Some(out) = &mut events {
+                let names = labels.iter().map(|label| label.name.clone()).collect();
+                let header = Header { started_at: started_at.to_string(), labels: names };
+                write_header(*out, &header).map_err(ReplayError::Events)?;
+            }
+            let plan = settings.plan(events.is_some());
+            let recording = workers.drive(&plan, labels.len(), &mut |said| progress(Phase::Measured, said), events).await?;
+            let blocks = observer.end(&mut caveats).await;
+            let plans = observer.plans();
+            if !Clock::is_precise() && settings.arrival.is_open() {
+                caveats.push("This system has no precise timer: calls may have been sent up to 1.5 ms late.".to_owned());
+            }
+            extra.extend(about(settings, server));
+            let setting = Setting {
+                name,
+                text,
+                program,
+                arrival: settings.arrival.clone(),
+                seed: settings.seed,
+                started_at,
+                about: extra,
+                server: facts(server),
+                blocks,
+                plans,
+                caveats,
+            };
+            Ok((run_of(setting, &recording), histograms(program, &recording)))
+        })
+    })
+}
+
+fn about(settings: &Settings, server: &Server) -> BTreeMap<String, serde_json::Value> {
     let entries = [
         ("pgload", json!(env!("CARGO_PKG_VERSION"))),
         ("server", json!(server.version)),
         ("database", json!(server.database)),
         ("clients", json!(settings.arrival.sessions())),
         ("writes", json!(settings.writes.name())),
-        ("samples", json!(samples.digest())),
+        ("jobs", json!(settings.jobs)),
+        ("pipeline", json!(settings.pipeline)),
+        ("overflow", json!(settings.overflow)),
         ("warm_up_ms", json!(settings.warm_up.as_secs_f64() * 1000.0)),
         ("max_calls", json!(settings.max_calls)),
     ];
@@ -220,114 +371,24 @@ fn facts(server: &Server) -> BTreeMap<String, serde_json::Value> {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Says which statements a read-only run leaves out.
+/// Says what a read-only run leaves out.
 fn left_out(workload: &Workload, writes: Writes) -> Vec<String> {
-    let writing: Vec<_> = workload.statements.iter().filter(|statement| statement.writes && statement.weight > 0.0).collect();
+    let alone = workload.statements.iter().map(|statement| (statement.name.as_str(), statement.weight, statement.writes));
+    let together = workload.transactions.iter();
+    let together = together.map(|transaction| (transaction.name.as_str(), transaction.weight, transaction.writes(&workload.statements)));
+    let writing: Vec<_> = alone.chain(together).filter(|(_, weight, writes)| *writes && *weight > 0.0).collect();
     match writes {
         Writes::Readonly if !writing.is_empty() => {
-            let share = 100.0 * writing.iter().map(|statement| statement.weight).sum::<f64>() / workload.weight(false);
-            let names = writing.iter().map(|statement| statement.name.as_str()).collect::<Vec<_>>().join(", ");
+            let share = 100.0 * writing.iter().map(|(_, weight, _)| weight).sum::<f64>() / workload.weight(false);
+            let names = writing.iter().map(|(name, _, _)| *name).collect::<Vec<_>>().join(", ");
             vec![format!("Read-only run: {names} ({share:.0} % of the workload's calls) were left out because they write.")]
         }
         Writes::Rollback if !writing.is_empty() => {
-            vec!["Writes were rolled back: what a commit costs is not measured, and dead rows were left behind.".to_owned()]
+            vec![
+                "Writes were rolled back: what a commit costs is not measured, deferred checks did not run, and dead rows were left behind."
+                    .to_owned(),
+            ]
         }
         _ => Vec::new(),
     }
-}
-
-/// Watches a run from the server's side.
-struct Observer<'a> {
-    control: &'a Client,
-    /// Where statements are counted; `None` where they are not, or no longer.
-    schema: Option<&'a str>,
-    /// By statement.
-    explained: Vec<Option<Explained>>,
-    before: Option<Counts>,
-}
-
-impl<'a> Observer<'a> {
-    /// Plans every statement with the parameters of its first call.
-    async fn new(control: &'a Client, server: &'a Server, workload: &Workload, script: &Script, caveats: &mut Vec<String>) -> Self {
-        let mut all = Vec::with_capacity(workload.statements.len());
-        for (index, statement) in workload.statements.iter().enumerate() {
-            let first = if script.is_called(index) { script.first_call_of(index, 0) } else { None };
-            let Some(first) = first else {
-                all.push(None);
-                continue;
-            };
-            let (_, args) = script.call(first);
-            match measure::explain(control, &statement.sql, &args).await {
-                Ok(explained) => all.push(Some(explained)),
-                Err(error) => {
-                    caveats.push(format!("Statement {} could not be explained: {}.", statement.name, said(&error)));
-                    all.push(None);
-                }
-            }
-        }
-        let mut observer = Self { control, schema: server.statements_schema.as_deref(), explained: all, before: None };
-        if observer.schema.is_none() {
-            caveats
-                .push("Blocks are not counted: this database lacks pg_stat_statements (create extension pg_stat_statements).".to_owned());
-        } else if observer.ids().is_empty() {
-            caveats.push("Blocks are not counted: the server computes no query ids (compute_query_id).".to_owned());
-            observer.schema = None;
-        }
-        for (index, statement) in workload.statements.iter().enumerate() {
-            if observer.id(index).is_some() && observer.unshared(index).is_none() {
-                caveats.push(format!("Blocks of {} are not counted: another statement differs only in its constants.", statement.name));
-            }
-        }
-        observer
-    }
-
-    fn id(&self, index: usize) -> Option<i64> {
-        self.explained.get(index)?.as_ref()?.query_id
-    }
-
-    /// Returns the statement's number unless another statement has the same.
-    fn unshared(&self, index: usize) -> Option<i64> {
-        let id = self.id(index)?;
-        let same = (0..self.explained.len()).filter(|other| self.id(*other) == Some(id)).count();
-        (same == 1).then_some(id)
-    }
-
-    fn ids(&self) -> Vec<i64> {
-        (0..self.explained.len()).filter_map(|index| self.id(index)).collect()
-    }
-
-    async fn count(&self, caveats: &mut Vec<String>) -> Option<Counts> {
-        match measure::counts(self.control, self.schema?, &self.ids()).await {
-            Ok(counts) => Some(counts),
-            Err(error) => {
-                caveats.push(format!("Blocks are not counted: {}.", said(&error)));
-                None
-            }
-        }
-    }
-
-    async fn begin(&mut self, caveats: &mut Vec<String>) {
-        self.before = self.count(caveats).await;
-    }
-
-    /// Returns the blocks since the beginning, by statement.
-    async fn end(&self, caveats: &mut Vec<String>) -> Vec<Option<Blocks>> {
-        let none = || vec![None; self.explained.len()];
-        let Some(before) = &self.before else { return none() };
-        let Some(after) = self.count(caveats).await else { return none() };
-        (0..self.explained.len()).map(|index| measure::between(before, &after, self.unshared(index)?)).collect()
-    }
-
-    fn plans(&self) -> Vec<Option<StatementPlan>> {
-        self.explained.iter().map(|explained| Some(explained.as_ref()?.plan.clone())).collect()
-    }
-}
-
-/// What the server said, else the driver, without a full stop.
-fn said(error: &MeasureError) -> String {
-    let text = match error {
-        MeasureError::Query(source) => source.as_db_error().map_or_else(|| source.to_string(), |db| db.message().to_owned()),
-        MeasureError::Row(row) => row.to_string(),
-    };
-    text.trim_end_matches('.').to_owned()
 }

@@ -1,19 +1,21 @@
 //! Sessions that make the calls of a script: own connection, statements prepared once, parameters as text.
 
-use std::error::Error;
-use std::future::Future;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_postgres::error::Severity;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Error, Statement};
 
-use crate::load::{Outcome, Session, Target};
+use crate::load::{Outcome, Part, Session, Target};
+use crate::pg::answer::{last_row, simple};
 use crate::pg::{ConnectError, Source, connect};
-use crate::replay::Script;
-use crate::replay::script::Args;
-use crate::replay::workload::StatementSpec;
+use crate::replay::program::{self, End, Ending, Prepared, Program, Reply, Request, Sql, Step};
+pub use crate::replay::writes::Writes;
 
 /// How load sessions call themselves, so that monitors can tell them apart.
 pub const APPLICATION_NAME: &str = "pgload/replay";
@@ -25,28 +27,6 @@ const RECONNECT_AFTER: [Duration; 5] =
 /// The error code of a connection that broke; SQLSTATEs stand for everything the server says.
 pub const CONNECTION: &str = "connection";
 
-/// What may be changed by a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writes {
-    /// Nothing, enforced by the server; statements that write are left out.
-    Readonly,
-    /// Each writing call is rolled back. Leaves dead rows, and leaves out what a commit costs.
-    Rollback,
-    /// Everything.
-    Live,
-}
-
-impl Writes {
-    /// Returns the mode as the command line spells it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Readonly => "readonly",
-            Self::Rollback => "rollback",
-            Self::Live => "live",
-        }
-    }
-}
-
 /// A parameter in the server's text format, for whatever type the statement has there; `None` is null.
 ///
 /// The driver sends typed values in binary. Text lets the server read it as it would read an untyped literal, so every
@@ -55,7 +35,7 @@ impl Writes {
 pub struct Text<'a>(pub Option<&'a str>);
 
 impl ToSql for Text<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         let Some(text) = self.0 else { return Ok(IsNull::Yes) };
         out.extend_from_slice(text.as_bytes());
         Ok(IsNull::No)
@@ -97,15 +77,25 @@ pub enum OpenError {
     },
 }
 
-/// A database under the load of a script.
+impl OpenError {
+    /// Returns the SQLSTATE, or `connection` where the server did not answer with one.
+    pub fn code(&self) -> &str {
+        let source = match self {
+            Self::Connect(error) => error.source.as_ref(),
+            Self::SetUp(source) | Self::Statement { source, .. } => Some(source),
+            Self::NotReadOnly => None,
+        };
+        source.and_then(Error::code).map_or(CONNECTION, |code| code.code())
+    }
+}
+
+/// A database under the load of a program.
 #[derive(Debug)]
 pub struct SqlTarget<'a> {
     /// Where to connect.
     pub source: &'a Source,
-    /// The workload's statements; the labels of the calls.
-    pub statements: &'a [StatementSpec],
     /// The calls.
-    pub script: &'a Script,
+    pub program: &'a dyn Program,
     /// What may be changed.
     pub writes: Writes,
 }
@@ -114,21 +104,30 @@ impl<'a> Target for SqlTarget<'a> {
     type Session = SqlSession<'a>;
 
     fn labels(&self) -> usize {
-        self.statements.len()
+        self.program.labels().len()
     }
 
     fn label(&self, call: u64) -> usize {
-        self.script.statement(call)
+        self.program.label(call)
     }
 }
 
 impl<'a> SqlTarget<'a> {
-    /// Opens a session: connects, sets it up, prepares every statement that is called.
+    /// Opens sessions that share one connection, so that their statements are sent without waiting for each other's
+    /// answers. `numbers` are theirs over all workers. Connects, sets up, prepares every statement that is called.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(&'a self) -> Result<SqlSession<'a>, OpenError> {
-        Ok(SqlSession { target: self, link: Some(self.link().await?), args: Args::default() })
+    pub async fn open(&'a self, numbers: &[usize]) -> Result<Vec<SqlSession<'a>>, OpenError> {
+        let link = Rc::new(self.link().await?);
+        let wire = Rc::new(Wire { link: RefCell::new(Some(Rc::clone(&link))), opening: Mutex::new(()) });
+        let session = |number: &usize| SqlSession {
+            target: self,
+            wire: Rc::clone(&wire),
+            link: Some(Rc::clone(&link)),
+            client: self.program.client(*number),
+        };
+        Ok(numbers.iter().map(session).collect())
     }
 
     async fn link(&self) -> Result<Link, OpenError> {
@@ -140,95 +139,223 @@ impl<'a> SqlTarget<'a> {
                 return Err(OpenError::NotReadOnly);
             }
         }
-        let mut prepared = Vec::with_capacity(self.statements.len());
-        for (index, spec) in self.statements.iter().enumerate() {
-            prepared.push(if self.script.is_called(index) { Some(prepare(&client, spec).await?) } else { None });
+        let mut prepared = Vec::with_capacity(self.program.statements().len());
+        for spec in self.program.statements() {
+            prepared.push(if spec.called { Some(prepare(&client, spec).await?) } else { None });
         }
         Ok(Link { client, prepared })
     }
 }
 
-async fn prepare(client: &Client, spec: &StatementSpec) -> Result<Statement, OpenError> {
+async fn prepare(client: &Client, spec: &Prepared) -> Result<Statement, OpenError> {
     client.prepare(&spec.sql).await.map_err(|source| {
         let said = source.as_db_error().map_or_else(|| source.to_string(), |db| format!("{} ({})", db.message(), db.code().code()));
         OpenError::Statement { label: spec.name.clone(), said, source }
     })
 }
 
-/// A connection and the statements prepared on it, by label.
+/// A connection and the statements prepared on it, as the program numbers them.
 #[derive(Debug)]
 struct Link {
     client: Client,
     prepared: Vec<Option<Statement>>,
 }
 
-/// One client.
+/// What sessions on one connection share.
 #[derive(Debug)]
+struct Wire {
+    link: RefCell<Option<Rc<Link>>>,
+    /// Held by the session that connects again, so that the others wait for it and do not do the same.
+    opening: Mutex<()>,
+}
+
+/// One client.
 pub struct SqlSession<'a> {
     target: &'a SqlTarget<'a>,
-    link: Option<Link>,
-    args: Args<'a>,
+    wire: Rc<Wire>,
+    link: Option<Rc<Link>>,
+    client: Box<dyn program::Client + 'a>,
 }
 
 impl SqlSession<'_> {
-    /// Returns the live connection, coming back after a loss; `None` when the server does not.
-    async fn link(&mut self) -> Option<&Link> {
-        if self.link.as_ref().is_none_or(|link| link.client.is_closed()) {
-            self.link = None;
-            for wait in RECONNECT_AFTER {
-                tokio::time::sleep(wait).await;
-                if let Ok(link) = self.target.link().await {
+    /// Comes back after a loss.
+    ///
+    /// # Errors
+    /// The SQLSTATE (or `connection`) of the last attempt when the server does not let it.
+    async fn reconnect(&mut self) -> Result<(), String> {
+        let _one_at_a_time = self.wire.opening.lock().await;
+        let shared = self.wire.link.borrow().clone();
+        if let Some(link) = shared.filter(|link| !link.client.is_closed()) {
+            self.link = Some(link);
+            return Ok(());
+        }
+        let mut said = CONNECTION.to_owned();
+        for wait in RECONNECT_AFTER {
+            tokio::time::sleep(wait).await;
+            match self.target.link().await {
+                Ok(link) => {
+                    let link = Rc::new(link);
+                    *self.wire.link.borrow_mut() = Some(Rc::clone(&link));
                     self.link = Some(link);
-                    break;
+                    return Ok(());
                 }
+                Err(error) => said = error.code().to_owned(),
             }
         }
-        self.link.as_ref()
+        Err(said)
+    }
+
+    /// Forgets a connection on which another call would fail for nothing.
+    fn hang_up(&mut self) {
+        let gone = self.link.take();
+        let mut shared = self.wire.link.borrow_mut();
+        if shared.as_ref().zip(gone.as_ref()).is_some_and(|(shared, gone)| Rc::ptr_eq(shared, gone)) {
+            *shared = None;
+        }
     }
 }
 
 impl Session for SqlSession<'_> {
-    async fn call(&mut self, call: u64) -> Outcome {
-        let label = self.target.script.fill(call, &mut self.args);
+    async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
+        let label = self.client.begin(call);
         // The usual case must not go through the machinery of reconnecting.
-        if self.link.as_ref().is_none_or(|link| link.client.is_closed()) && self.link().await.is_none() {
-            return Outcome { label, rows: 0, error: Some(CONNECTION.to_owned()), lost: true };
+        if self.link.as_ref().is_none_or(|link| link.client.is_closed())
+            && let Err(code) = self.reconnect().await
+        {
+            return Outcome { lost: true, ..Outcome::failed(label, code) };
         }
-        let Some(Link { client, prepared }) = &self.link else {
-            return Outcome { label, rows: 0, error: Some(CONNECTION.to_owned()), lost: true };
-        };
-        let Some(statement) = &prepared[label] else {
-            unreachable!("every statement that is called was prepared");
-        };
-        // `execute_raw` reads every row and decodes none; for a select the count it returns is that of its rows.
-        let execute = client.execute_raw(statement, self.args.iter().map(Text));
-        let answer = if self.target.writes == Writes::Rollback && self.target.statements[label].writes {
-            rolled_back(client, execute).await
-        } else {
-            execute.await
-        };
-        match answer {
-            Ok(rows) => Outcome::done(label, rows),
-            Err(error) => {
-                let severity = error.as_db_error().map(|db| db.parsed_severity());
-                // After FATAL the server hangs up: another call on this connection would fail for nothing.
-                if matches!(severity, None | Some(Some(Severity::Fatal | Severity::Panic))) {
-                    self.link = None;
+        let Some(link) = &self.link else { unreachable!("a session that was not lost has a connection") };
+        let mut answer = Answer::default();
+        let mut rows = 0;
+        let outcome = loop {
+            match self.client.next(&answer.reply()) {
+                Step::Run(request) => {
+                    // A call that is this one statement is timed by its caller.
+                    let part = (request.label != label).then(|| (request.label, Instant::now()));
+                    let (statement, ended) = link.run(&request, part.is_some(), &mut answer).await;
+                    rows += answer.rows;
+                    if let Some((label, sent)) = part {
+                        let ended = ended.unwrap_or_else(Instant::now);
+                        parts.push(Part { label, sent, ended, rows: answer.rows, error: statement });
+                    }
                 }
-                Outcome::failed(label, error.code().map_or(CONNECTION, |code| code.code()))
+                Step::End(end) => answer = Answer::of(link.client.batch_execute(end.sql()).await.map(|()| 0)),
+                Step::Sleep(pause) => {
+                    answer = Answer::default();
+                    tokio::time::sleep(pause).await;
+                }
+                Step::Done(Ending { error, retries, skipped }) => {
+                    break Outcome { label, rows, error: error.map(str::to_owned), retries, skipped, lost: false };
+                }
             }
+            if answer.lost {
+                break Outcome { rows, ..Outcome::failed(label, answer.error.as_deref().unwrap_or(CONNECTION)) };
+            }
+        };
+        if answer.lost {
+            self.hang_up();
+        }
+        outcome
+    }
+}
+
+/// What came back, kept for the program to look at.
+#[derive(Debug, Default)]
+struct Answer {
+    rows: u64,
+    error: Option<String>,
+    lost: bool,
+    row: Option<Vec<(String, Option<String>)>>,
+}
+
+impl Answer {
+    #[inline]
+    fn reply(&self) -> Reply<'_> {
+        Reply { rows: self.rows, error: self.error.as_deref(), lost: self.lost, row: self.row.as_deref() }
+    }
+
+    #[inline]
+    fn of(answer: Result<u64, Error>) -> Self {
+        match answer {
+            Ok(rows) => Self { rows, ..Self::default() },
+            Err(error) => Self { error: Some(code(&error)), lost: is_over(&error), ..Self::default() },
         }
     }
 }
 
-/// Makes a call between BEGIN and ROLLBACK; the three are sent together, so it takes one round trip as without them.
-async fn rolled_back(
-    client: &Client,
-    call: impl Future<Output = Result<u64, tokio_postgres::Error>>,
-) -> Result<u64, tokio_postgres::Error> {
-    // `join` polls in the order written, which is the order in which the driver then sends.
-    let (began, answer, ended) = futures_util::future::join3(client.batch_execute("begin"), call, client.batch_execute("rollback")).await;
-    began?;
-    let rows = answer?;
-    ended.map(|()| rows)
+/// Returns the SQLSTATE, or that the connection broke.
+fn code(error: &Error) -> String {
+    error.code().map_or(CONNECTION, |code| code.code()).to_owned()
+}
+
+/// Returns whether the session ended with this error: after FATAL the server hangs up.
+fn is_over(error: &Error) -> bool {
+    let severity = error.as_db_error().map(|db| db.parsed_severity());
+    matches!(severity, None | Some(Some(Severity::Fatal | Severity::Panic)))
+}
+
+impl Link {
+    /// Sends a statement, with the begin and the end of its transaction where asked, and reads the whole answer.
+    ///
+    /// Returns the statement's own error, and when its answer had arrived if `timed`; the answer holds the first error of
+    /// the whole flight.
+    #[inline]
+    async fn run(&self, request: &Request<'_>, timed: bool, answer: &mut Answer) -> (Option<String>, Option<Instant>) {
+        if request.begin.is_none() && request.end.is_none() {
+            let got = self.send(request, &mut answer.row).await;
+            let ended = timed.then(Instant::now);
+            let row = answer.row.take();
+            *answer = Answer { row, ..Answer::of(got) };
+            return (answer.error.clone(), ended);
+        }
+        let mut row = None;
+        let statement = async {
+            let got = self.send(request, &mut row).await;
+            (got, Instant::now())
+        };
+        let control = |sql: Option<&str>| {
+            let sql = sql.map(str::to_owned);
+            async move {
+                match sql {
+                    Some(sql) => self.client.batch_execute(&sql).await,
+                    None => Ok(()),
+                }
+            }
+        };
+        // `join` polls in the order written, which is the order in which the driver then sends: one round trip for all.
+        let (began, (got, at), ended) =
+            futures_util::future::join3(control(request.begin), statement, control(request.end.map(End::sql))).await;
+        let own = got.as_ref().err().map(code);
+        *answer = Answer { row, ..Answer::of(began.and(got).and_then(|rows| ended.map(|()| rows))) };
+        (own, Some(at))
+    }
+
+    /// Sends the statement itself.
+    #[inline]
+    async fn send(&self, request: &Request<'_>, row: &mut Option<Vec<(String, Option<String>)>>) -> Result<u64, Error> {
+        *row = None;
+        match request.sql {
+            Sql::Prepared(number) => {
+                let Some(statement) = &self.prepared[number] else { unreachable!("every statement that is called was prepared") };
+                if request.wants_row {
+                    let rows = self.client.query_raw(statement, request.args.iter().map(Text)).await?;
+                    return last_row(rows, row).await;
+                }
+                // `execute_raw` reads every row and decodes none; for a select the count it returns is that of its rows.
+                self.client.execute_raw(statement, request.args.iter().map(Text)).await
+            }
+            Sql::Once(text) => {
+                // A type of 0 would be "as the server sees fit"; `unknown` is taken the same way, as an untyped literal is.
+                let typed = request.args.iter().map(|value| (Text(value), Type::UNKNOWN));
+                if request.wants_row {
+                    let rows = self.client.query_typed_raw(text, typed).await?;
+                    return last_row(rows, row).await;
+                }
+                let values: Vec<Text<'_>> = request.args.iter().map(Text).collect();
+                let typed: Vec<_> = values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
+                self.client.execute_typed(text, &typed).await
+            }
+            Sql::Simple(text) => simple(&self.client, text, request.wants_row, row).await,
+        }
+    }
 }

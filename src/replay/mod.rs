@@ -5,18 +5,25 @@
 //! ```
 
 pub mod arg;
+pub mod args;
 pub mod compare;
 pub mod observed;
 pub mod outcome;
 pub mod paired;
+pub mod player;
+pub mod program;
 pub mod run;
 pub mod samples;
 pub mod script;
 pub mod statement;
+pub mod transaction;
 pub mod workload;
+pub mod writes;
 
 pub use compare::{CompareError, compare};
+pub use program::Program;
 pub use run::{Blocks, Health, LabelResult, Run, SeriesPoint, StatementPlan, ThresholdResult, Totals};
 pub use samples::{Sample, Samples};
 pub use script::{Script, ScriptError};
 pub use workload::{Workload, WorkloadError};
+pub use writes::Writes;

@@ -22,6 +22,8 @@ pub struct Pair {
     pub at_s: f32,
     /// Its label.
     pub label: u32,
+    /// Whether it is a piece of a call, which counts for its label alone.
+    pub part: bool,
     /// From sent to answered, in microseconds; `None` when it failed.
     pub took_us: Diff<Option<f32>>,
 }
@@ -31,6 +33,8 @@ pub struct Pair {
 pub struct Single {
     /// Its label.
     pub label: u32,
+    /// Whether it is a piece of a call, which counts for its label alone.
+    pub part: bool,
     /// From sent to answered, in microseconds; `None` when it failed.
     pub took_us: Option<f32>,
 }
@@ -68,14 +72,14 @@ pub struct Observed {
 /// A round is a slice; where a label has too few calls in one, neighbours are joined as long as eight rounds remain. A call
 /// that failed on a side counts on neither.
 pub fn duet(pairs: &[Pair], labels: usize, slices: usize, length: Duration) -> Vec<Observed> {
-    let complete = |pair: &Pair| Some((pair.at_s, pair.label as usize, pair.took_us.before?, pair.took_us.after?));
-    let complete: Vec<(f32, usize, f32, f32)> = pairs.iter().filter_map(complete).collect();
+    let complete: Vec<(&Pair, f32, f32)> =
+        pairs.iter().filter_map(|pair| Some((pair, pair.took_us.before?, pair.took_us.after?))).collect();
     let slice_of = |at: f32| ((f64::from(at) / length.as_secs_f64().max(1e-9) * slices as f64) as usize).min(slices.saturating_sub(1));
     let mut all = Vec::new();
     for label in std::iter::once(None).chain((0..labels).map(Some)) {
         let mut by_slice = vec![Diff { before: Vec::new(), after: Vec::new() }; slices];
-        for (at, _, before, after) in complete.iter().filter(|(_, of, ..)| label.is_none_or(|label| label == *of)) {
-            let slice = &mut by_slice[slice_of(*at)];
+        for (pair, before, after) in complete.iter().filter(|(pair, ..)| counts_for(label, pair.label, pair.part)) {
+            let slice = &mut by_slice[slice_of(pair.at_s)];
             slice.before.push(*before);
             slice.after.push(*after);
         }
@@ -91,6 +95,11 @@ pub fn duet(pairs: &[Pair], labels: usize, slices: usize, length: Duration) -> V
         }
     }
     all
+}
+
+/// Pieces of calls are not counted twice among all together.
+fn counts_for(label: Option<usize>, own: u32, part: bool) -> bool {
+    label.map_or(!part, |label| label == own as usize)
 }
 
 /// ln(after / before) of joined slices; `None` with too few calls.
@@ -117,12 +126,7 @@ pub fn abba(blocks: &[Block], labels: usize) -> Vec<Observed> {
     for label in std::iter::once(None).chain((0..labels).map(Some)) {
         for (metric, share, needed) in METRICS {
             let of_label = move |block: &Block| -> Vec<f32> {
-                block
-                    .calls
-                    .iter()
-                    .filter(|call| label.is_none_or(|label| label == call.label as usize))
-                    .filter_map(|call| call.took_us)
-                    .collect()
+                block.calls.iter().filter(|call| counts_for(label, call.label, call.part)).filter_map(|call| call.took_us).collect()
             };
             let one = move |block: &Block| {
                 let calls = of_label(block);
@@ -162,7 +166,7 @@ fn observed(
 
 fn throughput(block: &Block) -> Option<f64> {
     let seconds = block.window.as_secs_f64();
-    let done = block.calls.iter().filter(|call| call.took_us.is_some()).count();
+    let done = block.calls.iter().filter(|call| call.took_us.is_some() && !call.part).count();
     (seconds > 0.0).then(|| done as f64 / seconds)
 }
 
@@ -199,7 +203,7 @@ mod tests {
     fn pairs() -> Vec<Pair> {
         let pair = |at_s: f32, label: u32, us: f32| {
             let after = if label == 1 { 2.0 * us } else { us };
-            Pair { at_s, label, took_us: Diff { before: Some(us), after: Some(after) } }
+            Pair { at_s, label, part: false, took_us: Diff { before: Some(us), after: Some(after) } }
         };
         let often = (0..2000).map(|i| pair(i as f32 / 100.0, 0, 100.0 + (i % 10) as f32));
         let seldom = (0..60).map(|i| pair(i as f32 / 3.0, 1, 1000.0));
@@ -222,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_calls_count_for_their_label_alone() {
+        let mut pairs = pairs();
+        pairs.iter_mut().filter(|pair| pair.label == 1).for_each(|pair| pair.part = true);
+        let all = duet(&pairs, 2, 40, Duration::from_secs(20));
+        assert_eq!(find(&all, None, "mean").values, find(&all, Some(0), "mean").values);
+        assert_eq!(find(&all, Some(1), "mean").values.after, Some(2000.0));
+    }
+
+    #[test]
     fn a_call_that_failed_on_one_side_counts_on_neither() {
         let mut pairs = pairs();
         pairs.iter_mut().filter(|pair| pair.label == 1).for_each(|pair| pair.took_us.after = None);
@@ -235,7 +248,7 @@ mod tests {
         let block = |after: bool, calls: usize, us: f32| Block {
             after,
             window: Duration::from_secs(2),
-            calls: (0..calls).map(|_| Single { label: 0, took_us: Some(us) }).collect(),
+            calls: (0..calls).map(|_| Single { label: 0, part: false, took_us: Some(us) }).collect(),
         };
         let blocks =
             [block(false, 400, 10.0), block(true, 200, 20.0), block(true, 200, 20.0), block(false, 400, 10.0), block(false, 400, 10.0)];

@@ -62,6 +62,9 @@ pub struct Totals {
     pub count: u64,
     /// Calls that ended in an error.
     pub errors: u64,
+    /// How often transactions were begun again after a serialization failure or a deadlock.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
     /// Calls that were due and never started; they count as infinitely slow in `response_us`.
     pub not_started: u64,
     /// Finished calls a second.
@@ -92,13 +95,19 @@ pub struct SeriesPoint {
     pub p99_us: Option<u64>,
 }
 
-/// What one statement did.
+/// What one statement, or one transaction of several, did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LabelResult {
     /// Calls finished, with and without error.
     pub count: u64,
     /// Errors by SQLSTATE (or `connection`).
     pub errors: BTreeMap<String, u64>,
+    /// A transaction: how often it was begun again after a serialization failure or a deadlock.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+    /// A transaction: its statements that were not sent, because an earlier one failed; they are in no percentile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
     /// From the intended start (open loop) or the actual one (closed loop) to the end.
     pub response_us: Percentiles,
     /// From the actual start to the end.
@@ -116,6 +125,11 @@ pub struct LabelResult {
     /// One point a second, without those in which none of its calls ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<SeriesPoint>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Shared blocks of a statement over the run.

@@ -8,8 +8,13 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 use crate::replay::arg::Scalar;
+use crate::replay::args::Args;
+use crate::replay::player::Player;
+use crate::replay::program::{Client, Label, Prepared, Program};
 use crate::replay::samples::{Sample, Samples};
+use crate::replay::transaction::{StepSpec, TransactionSpec};
 use crate::replay::workload::{Arg, Workload};
+use crate::replay::writes::Writes;
 use crate::stats::random;
 
 /// The stream of random numbers that picks statements.
@@ -40,20 +45,27 @@ pub enum ScriptError {
 }
 
 /// A workload, its samples and a seed, prepared for making calls quickly.
+///
+/// Its labels are the workload's statements, then its transactions, in the workload's order.
 #[derive(Debug, Clone)]
 pub struct Script {
     seed: u64,
-    /// Statements in the order of their weights' sums, with the sum up to and including each, ending at 1.
+    /// Labels of calls in order, each with the sum of the weights up to and including its own, ending at 1.
     picks: Vec<(f64, usize)>,
-    /// By statement index; statements left out have no sources.
+    /// By statement index; statements that are never sent have no sources.
     statements: Vec<Compiled>,
+    transactions: Vec<TransactionSpec>,
     samples: Vec<Rows>,
+    labels: Vec<Label>,
+    prepared: Vec<Prepared>,
+    writes: Writes,
 }
 
 #[derive(Debug, Clone)]
 struct Compiled {
     stream: u64,
     sources: Vec<Source>,
+    writes: bool,
 }
 
 /// A sample's rows, in row-major order, and the columns shifted copies of which follow its own.
@@ -74,36 +86,12 @@ enum Source {
     Uuid,
 }
 
-/// The arguments of one call; reused from call to call so that a call allocates nothing.
-#[derive(Debug, Default)]
-pub struct Args<'s> {
-    made: String,
-    values: Vec<Value<'s>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Value<'s> {
-    Kept(Option<&'s str>),
-    Made { from: usize, to: usize },
-}
-
-impl Args<'_> {
-    /// Returns the arguments in order, in the server's text format; `None` is null.
-    #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&str>> {
-        self.values.iter().map(|value| match *value {
-            Value::Kept(text) => text,
-            Value::Made { from, to } => Some(&self.made[from..to]),
-        })
-    }
-}
-
 impl Script {
-    /// Prepares the calls of a workload; with `reads_only` statements that write are left out.
+    /// Prepares the calls of a workload; in a read-only run what writes is left out.
     ///
     /// # Errors
     /// [`ScriptError`] when the samples do not fit the workload, or nothing is left to call.
-    pub fn new(workload: &Workload, samples: &Samples, seed: u64, reads_only: bool) -> Result<Self, ScriptError> {
+    pub fn new(workload: &Workload, samples: &Samples, seed: u64, writes: Writes) -> Result<Self, ScriptError> {
         let mut rows = Vec::with_capacity(workload.samples.len());
         for spec in &workload.samples {
             let fits = |sample: &&Sample| {
@@ -113,27 +101,50 @@ impl Script {
             let sample = samples.samples.iter().find(fits).ok_or_else(|| ScriptError::SamplesDiffer(spec.name.clone()))?;
             rows.push(Rows::of(sample));
         }
+        let reads_only = writes == Writes::Readonly;
         let total = workload.weight(reads_only);
         if total <= 0.0 {
             return Err(ScriptError::OnlyWrites(workload.name.clone()));
         }
-        let (mut picks, mut statements, mut sum) = (Vec::new(), Vec::new(), 0.0);
-        for (index, statement) in workload.statements.iter().enumerate() {
-            let stream = random::stream(&statement.name);
-            let mut compiled = Compiled { stream, sources: Vec::new() };
-            if statement.weight > 0.0 && !(reads_only && statement.writes) {
-                sum += statement.weight;
-                picks.push((sum / total, index));
-                for arg in &statement.args {
+        let alone = workload.statements.iter().map(|statement| (statement.weight, statement.writes));
+        let together = workload.transactions.iter().map(|transaction| (transaction.weight, transaction.writes(&workload.statements)));
+        let (mut picks, mut sum) = (Vec::new(), 0.0);
+        for (label, (weight, writing)) in alone.chain(together).enumerate() {
+            if weight > 0.0 && !(reads_only && writing) {
+                sum += weight;
+                picks.push((sum / total, label));
+            }
+        }
+        let count = workload.statements.len();
+        let is_picked = |label: usize| picks.iter().any(|(_, picked)| *picked == label);
+        let is_sent = |index: usize| {
+            let within = |(number, transaction): (usize, &TransactionSpec)| {
+                is_picked(count + number) && transaction.statements().any(|statement| statement == index)
+            };
+            is_picked(index) || workload.transactions.iter().enumerate().any(within)
+        };
+        let (mut statements, mut labels, mut prepared) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, spec) in workload.statements.iter().enumerate() {
+            let called = is_sent(index);
+            let mut compiled = Compiled { stream: random::stream(&spec.name), sources: Vec::new(), writes: spec.writes };
+            if called {
+                for arg in &spec.args {
                     compiled.sources.push(compile(arg, workload, samples.taken_at, &mut rows)?);
                 }
             }
             statements.push(compiled);
+            labels.push(Label { name: spec.name.clone(), sql: spec.sql.clone(), statement: Some(index), called });
+            prepared.push(Prepared { name: spec.name.clone(), sql: spec.sql.clone(), called });
         }
-        Ok(Self { seed, picks, statements, samples: rows })
+        for (number, transaction) in workload.transactions.iter().enumerate() {
+            let sql = transaction_text(transaction, workload);
+            labels.push(Label { name: transaction.name.clone(), sql, statement: None, called: is_picked(count + number) });
+        }
+        Ok(Self { seed, picks, statements, transactions: workload.transactions.clone(), samples: rows, labels, prepared, writes })
     }
 
-    /// Returns the statement of a call, as an index into the workload's.
+    /// Returns the label of a call: the statement it consists of, as an index into the workload's, or from their number
+    /// on the transaction.
     #[inline]
     pub fn statement(&self, call: u64) -> usize {
         let at = random::unit(random::bits(self.seed, PICK, call, 0));
@@ -142,61 +153,113 @@ impl Script {
         self.picks[position.min(self.picks.len() - 1)].1
     }
 
-    /// Returns whether a statement is called at all.
-    pub fn is_called(&self, statement: usize) -> bool {
-        self.picks.iter().any(|(_, index)| *index == statement)
+    /// Returns whether a statement is sent, or a transaction made, at all.
+    pub fn is_called(&self, label: usize) -> bool {
+        self.labels[label].called
     }
 
-    /// Fills in the arguments of a call and returns its statement.
+    /// Returns the transaction a label stands for; `None` for that of a statement.
+    pub(super) fn transaction(&self, label: usize) -> Option<&TransactionSpec> {
+        self.transactions.get(label.checked_sub(self.statements.len())?)
+    }
+
+    /// Returns whether what a label stands for writes and is to be rolled back.
+    pub(super) fn is_rolled_back(&self, label: usize) -> bool {
+        let writes = |index: usize| self.statements[index].writes;
+        self.writes == Writes::Rollback
+            && self.transaction(label).map_or_else(|| writes(label), |transaction| transaction.statements().any(writes))
+    }
+
+    /// Fills in the arguments of a statement of a call; `step` is its place within the call, from 0.
     #[inline]
-    pub fn fill<'s>(&'s self, call: u64, args: &mut Args<'s>) -> usize {
-        let statement = self.statement(call);
+    pub fn fill<'s>(&'s self, call: u64, statement: usize, step: usize, args: &mut Args<'s>) {
         let compiled = &self.statements[statement];
-        args.made.clear();
-        args.values.clear();
+        args.clear();
         for (slot, source) in compiled.sources.iter().enumerate() {
-            let bits = |part: u64| random::bits(self.seed, compiled.stream, call, ((slot as u64) << 32) | part);
-            let from = args.made.len();
-            let value = match source {
+            let bits = |part: u64| random::bits(self.seed, compiled.stream, call, ((step as u64) << 48) | ((slot as u64) << 32) | part);
+            match source {
                 Source::Column { sample, column } => {
                     let sample = &self.samples[*sample];
                     // The slot is 0 for all: the arguments of a call share one row.
                     let row = random::below(random::bits(self.seed, sample.stream, call, 0), sample.rows);
-                    Value::Kept(sample.columns[*column][row as usize].as_deref())
+                    args.push_kept(sample.columns[*column][row as usize].as_deref());
                 }
-                Source::Fixed(value) => Value::Kept(value.as_deref()),
-                Source::Choice(values) => Value::Kept(values[random::below(bits(0), values.len() as u64) as usize].as_deref()),
+                Source::Fixed(value) => args.push_kept(value.as_deref()),
+                Source::Choice(values) => args.push_kept(values[random::below(bits(0), values.len() as u64) as usize].as_deref()),
                 Source::Int { low, span } => {
                     let number = low.wrapping_add_unsigned(if *span == u64::MAX { bits(0) } else { random::below(bits(0), span + 1) });
-                    push(&mut args.made, format_args!("{number}"));
-                    Value::Made { from, to: args.made.len() }
+                    args.push_made(format_args!("{number}"));
                 }
                 Source::Text(length) => {
                     let letter = |part: usize| char::from(b'a' + random::below(bits(part as u64), 26) as u8);
-                    args.made.extend((0..*length).map(letter));
-                    Value::Made { from, to: args.made.len() }
+                    args.push_letters((0..*length).map(letter));
                 }
-                Source::Uuid => {
-                    push_uuid(&mut args.made, bits(0), bits(1));
-                    Value::Made { from, to: args.made.len() }
-                }
-            };
-            args.values.push(value);
+                Source::Uuid => push_uuid(args, bits(0), bits(1)),
+            }
         }
-        statement
     }
 
-    /// Returns a call written out: its statement and its arguments.
-    pub fn call(&self, call: u64) -> (usize, Vec<Option<String>>) {
+    /// Returns a call written out: its label, and the statements it sends with their arguments.
+    pub fn call(&self, call: u64) -> (usize, Vec<(usize, Vec<Option<String>>)>) {
+        let label = self.statement(call);
         let mut args = Args::default();
-        let statement = self.fill(call, &mut args);
-        (statement, args.iter().map(|value| value.map(str::to_owned)).collect())
+        let mut filled = |(step, statement): (usize, usize)| {
+            self.fill(call, statement, step, &mut args);
+            (statement, args.to_vec())
+        };
+        let sent = match self.transaction(label) {
+            Some(transaction) => transaction.statements().enumerate().map(filled).collect(),
+            None => vec![filled((0, label))],
+        };
+        (label, sent)
     }
 
-    /// Returns the first call of a statement from `from` on, looking at no more than a million.
-    pub fn first_call_of(&self, statement: usize, from: u64) -> Option<u64> {
-        (from..from.saturating_add(1_000_000)).find(|call| self.statement(*call) == statement)
+    /// Returns the first call of a label from `from` on, looking at no more than a million.
+    pub fn first_call_of(&self, label: usize, from: u64) -> Option<u64> {
+        (from..from.saturating_add(1_000_000)).find(|call| self.statement(*call) == label)
     }
+}
+
+impl Program for Script {
+    fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    #[inline]
+    fn label(&self, call: u64) -> usize {
+        self.statement(call)
+    }
+
+    fn statements(&self) -> &[Prepared] {
+        &self.prepared
+    }
+
+    fn example(&self, statement: usize) -> Option<Vec<Option<String>>> {
+        let count = self.statements.len();
+        let sends = |transaction: &TransactionSpec| transaction.statements().any(|index| index == statement);
+        let within = (0..self.transactions.len()).filter(|number| sends(&self.transactions[*number])).map(|number| count + number);
+        let label = std::iter::once(statement).chain(within).find(|label| self.picks.iter().any(|(_, picked)| picked == label))?;
+        let (_, sent) = self.call(self.first_call_of(label, 0)?);
+        sent.into_iter().find(|(index, _)| *index == statement).map(|(_, args)| args)
+    }
+
+    fn client(&self, _number: usize) -> Box<dyn Client + '_> {
+        Box::new(Player::new(self))
+    }
+
+    fn has_transactions(&self) -> bool {
+        self.picks.iter().any(|(_, label)| self.transaction(*label).is_some() || self.is_rolled_back(*label))
+    }
+}
+
+/// Writes a transaction out for a person.
+fn transaction_text(transaction: &TransactionSpec, workload: &Workload) -> String {
+    let line = |step: &StepSpec| match step {
+        StepSpec::Run(index) => format!("{};\n", workload.statements[*index].sql.trim_end_matches(';')),
+        StepSpec::Think(pause) => format!("-- think {pause:?}\n"),
+    };
+    let steps: String = transaction.steps.iter().map(line).collect();
+    format!("{};\n{steps}commit;", transaction.isolation.begin())
 }
 
 impl Rows {
@@ -259,27 +322,18 @@ fn shifted(text: &str, by: Span) -> Option<String> {
     Some(text.parse::<civil::Date>().ok()?.checked_add(by).ok()?.to_string())
 }
 
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    use std::fmt::Write;
-    // Writing to a String does not fail.
-    let _ = text.write_fmt(arguments);
-}
-
 /// Appends a version 4, variant 1 UUID of these bits.
-fn push_uuid(text: &mut String, high: u64, low: u64) {
+fn push_uuid(args: &mut Args<'_>, high: u64, low: u64) {
     let high = (high & !0xf000) | 0x4000;
     let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-    push(
-        text,
-        format_args!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xffff,
-            low >> 48,
-            low & 0xffff_ffff_ffff
-        ),
-    );
+    args.push_made(format_args!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    ));
 }
 
 #[cfg(test)]

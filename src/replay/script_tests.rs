@@ -26,7 +26,12 @@ fn samples() -> Samples {
 }
 
 fn script(seed: u64) -> Script {
-    Script::new(&Workload::parse(SHOP, "shop.yaml").unwrap(), &samples(), seed, false).unwrap()
+    Script::new(&Workload::parse(SHOP, "shop.yaml").unwrap(), &samples(), seed, Writes::Live).unwrap()
+}
+
+/// The arguments of a call of one statement.
+fn args(script: &Script, call: u64) -> Vec<Option<String>> {
+    script.call(call).1.remove(0).1
 }
 
 #[test]
@@ -60,7 +65,7 @@ fn the_columns_of_a_call_come_from_one_row() {
     let script = script(1);
     let mut seen = std::collections::BTreeSet::new();
     for call in (0..1000).filter(|call| script.statement(*call) == 0) {
-        let (_, args) = script.call(call);
+        let args = args(&script, call);
         let id: u32 = args[0].as_deref().unwrap().parse().unwrap();
         assert_eq!(args[1], (!id.is_multiple_of(5)).then(|| format!("customer-{id}")));
         assert_eq!(args[2].as_deref().unwrap()[..10], format!("2024-{:02}-{:02}", 1, id % 28 + 2)[..10]);
@@ -75,7 +80,7 @@ fn generated_values_keep_their_form() {
     let (mut ints, mut choices) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     let mut uuids = std::collections::BTreeSet::new();
     for call in (0..2000).filter(|call| script.statement(*call) == 1) {
-        let (_, args) = script.call(call);
+        let args = args(&script, call);
         let uuid = args[0].clone().unwrap();
         assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
         assert!("89ab".contains(&uuid[19..20]), "{uuid}");
@@ -94,10 +99,10 @@ fn generated_values_keep_their_form() {
 #[test]
 fn writes_can_be_left_out() {
     let workload = Workload::parse(SHOP, "shop.yaml").unwrap();
-    let script = Script::new(&workload, &samples(), 1, true).unwrap();
+    let script = Script::new(&workload, &samples(), 1, Writes::Readonly).unwrap();
     assert!((0..1000).all(|call| script.statement(call) == 0));
     let only = Workload::parse("name: w\nstatements: [{ name: a, sql: delete from t }]\n", "w.yaml").unwrap();
-    let refused = Script::new(&only, &Samples::none(Timestamp::UNIX_EPOCH), 1, true).unwrap_err();
+    let refused = Script::new(&only, &Samples::none(Timestamp::UNIX_EPOCH), 1, Writes::Readonly).unwrap_err();
     assert_eq!(refused, ScriptError::OnlyWrites("w".to_owned()));
 }
 
@@ -107,7 +112,7 @@ fn samples_that_do_not_fit_are_refused() {
     let with = |change: fn(&mut Sample)| {
         let mut samples = samples();
         change(&mut samples.samples[0]);
-        Script::new(&workload, &samples, 1, false).unwrap_err()
+        Script::new(&workload, &samples, 1, Writes::Live).unwrap_err()
     };
     assert_eq!(with(|s| s.rows.clear()), ScriptError::Empty("order".to_owned()));
     assert_eq!(with(|s| s.columns[0] = "no".to_owned()), ScriptError::SamplesDiffer("order".to_owned()));

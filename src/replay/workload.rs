@@ -7,6 +7,7 @@ use serde_saphyr::{Location, Spanned};
 
 use crate::replay::arg::{ArgSpec, Scalar};
 use crate::replay::statement;
+use crate::replay::transaction::{self, RawInline, RawTransaction, TransactionSpec};
 
 /// Rows of a sample when the file names no number.
 const DEFAULT_ROWS: usize = 1000;
@@ -20,8 +21,10 @@ pub struct Workload {
     pub description: String,
     /// The rows parameters come from, in order of name.
     pub samples: Vec<SampleSpec>,
-    /// The statements, in the file's order.
+    /// The statements, in the file's order; those written inside transactions follow.
     pub statements: Vec<StatementSpec>,
+    /// The transactions, in the file's order.
+    pub transactions: Vec<TransactionSpec>,
     /// The file's text, kept with every run.
     pub text: String,
 }
@@ -44,7 +47,7 @@ pub struct SampleSpec {
 pub struct StatementSpec {
     /// Its name in the results.
     pub name: String,
-    /// How often it is called, relative to the others.
+    /// How often it is called on its own, relative to the others and to the transactions.
     pub weight: f64,
     /// Its text with `$1`, `$2`, …
     pub sql: String,
@@ -109,7 +112,8 @@ struct RawWorkload {
     description: String,
     #[serde(default)]
     samples: BTreeMap<String, Spanned<RawSample>>,
-    statements: Spanned<Vec<Spanned<RawStatement>>>,
+    statements: Option<Spanned<Vec<Spanned<RawStatement>>>>,
+    transactions: Option<Spanned<Vec<Spanned<RawTransaction>>>>,
 }
 
 #[derive(Deserialize)]
@@ -152,9 +156,19 @@ impl Workload {
         Self::check(raw, text).map_err(|(location, message)| located(location, message))
     }
 
-    /// Returns the sum of all weights, without those of writing statements when `reads_only`.
+    /// Returns the sum of all weights, without those of what writes when `reads_only`.
     pub fn weight(&self, reads_only: bool) -> f64 {
-        self.statements.iter().filter(|statement| !(reads_only && statement.writes)).map(|statement| statement.weight).sum()
+        let statements = self.statements.iter().filter(|statement| !(reads_only && statement.writes)).map(|statement| statement.weight);
+        let kept = |transaction: &&TransactionSpec| !(reads_only && transaction.writes(&self.statements));
+        statements.sum::<f64>() + self.transactions.iter().filter(kept).map(|transaction| transaction.weight).sum::<f64>()
+    }
+
+    /// Returns how often a statement is sent, on its own and in transactions, relative to the others.
+    pub fn frequency(&self, statement: usize) -> f64 {
+        let within = |transaction: &TransactionSpec| {
+            transaction.weight * transaction.statements().filter(|index| *index == statement).count() as f64
+        };
+        self.statements[statement].weight + self.transactions.iter().map(within).sum::<f64>()
     }
 
     fn check(raw: RawWorkload, text: &str) -> Result<Self, Located> {
@@ -176,24 +190,70 @@ impl Workload {
             }
             samples.push(SampleSpec { name, table, columns, rows: rows.map_or(DEFAULT_ROWS, |rows| rows.value) });
         }
-        if raw.statements.value.is_empty() {
-            return Err((raw.statements.referenced, "statements: expected at least one".to_owned()));
+        let Some(place) = raw.statements.as_ref().map(|all| all.referenced).or(raw.transactions.as_ref().map(|all| all.referenced)) else {
+            return Err((raw.name.referenced, "expected `statements` or `transactions`, found neither".to_owned()));
+        };
+        let raw_statements = raw.statements.map_or_else(Vec::new, |all| all.value);
+        let raw_transactions = raw.transactions.map_or_else(Vec::new, |all| all.value);
+        if raw_statements.is_empty() && raw_transactions.is_empty() {
+            return Err((place, "statements: expected at least one".to_owned()));
         }
-        let mut statements: Vec<StatementSpec> = Vec::with_capacity(raw.statements.value.len());
-        for spanned in raw.statements.value {
+        let mut statements: Vec<StatementSpec> = Vec::with_capacity(raw_statements.len());
+        let mut without_weight = Vec::new();
+        for spanned in raw_statements {
             let place = spanned.value.name.referenced;
-            let statement = check_statement(spanned.value, &samples)?;
-            if statements.iter().any(|other| other.name == statement.name) {
-                return Err((place, format!("statement {:?} is there twice: give each its own name", statement.name)));
+            if spanned.value.weight.is_none() {
+                without_weight.push(statements.len());
             }
-            statements.push(statement);
+            add_statement(check_statement(spanned.value, &samples)?, place, &mut statements)?;
         }
-        let workload = Self { name: raw.name.value, description: raw.description, samples, statements, text: text.to_owned() };
+        let written = statements.len();
+        let mut transactions: Vec<TransactionSpec> = Vec::with_capacity(raw_transactions.len());
+        for spanned in raw_transactions {
+            let place = spanned.value.name.referenced;
+            let named: BTreeMap<String, usize> =
+                statements[..written].iter().enumerate().map(|(index, statement)| (statement.name.clone(), index)).collect();
+            let add = |inline: RawInline, name: String, place: Location| {
+                add_statement(check_inline(inline, name, place, &samples)?, place, &mut statements)
+            };
+            let transaction = transaction::check(spanned.value, |name| named.get(name).copied(), add)?;
+            if transactions.iter().any(|other| other.name == transaction.name) {
+                return Err((place, format!("transaction {:?} is there twice: give each its own name", transaction.name)));
+            }
+            transactions.push(transaction);
+        }
+        if let Some(both) = transactions.iter().find(|transaction| statements.iter().any(|statement| statement.name == transaction.name)) {
+            return Err((place, format!("transaction {:?} has the name of a statement: results are told apart by name", both.name)));
+        }
+        // A statement that was written for a transaction is not also called on its own, unless it says how often.
+        for index in without_weight {
+            if transactions.iter().any(|transaction| transaction.statements().any(|used| used == index)) {
+                statements[index].weight = 0.0;
+            }
+        }
+        let workload =
+            Self { name: raw.name.value, description: raw.description, samples, statements, transactions, text: text.to_owned() };
         if workload.weight(false) <= 0.0 {
-            return Err((raw.statements.referenced, "statements: expected a weight above 0 on at least one".to_owned()));
+            return Err((place, "statements: expected a weight above 0 on at least one".to_owned()));
         }
         Ok(workload)
     }
+}
+
+/// Takes a statement in and returns its index.
+fn add_statement(statement: StatementSpec, place: Location, statements: &mut Vec<StatementSpec>) -> Result<usize, Located> {
+    if statements.iter().any(|other| other.name == statement.name) {
+        return Err((place, format!("statement {:?} is there twice: give each its own name", statement.name)));
+    }
+    statements.push(statement);
+    Ok(statements.len() - 1)
+}
+
+/// Checks a statement written inside a transaction; it is never called on its own.
+fn check_inline(inline: RawInline, name: String, place: Location, samples: &[SampleSpec]) -> Result<StatementSpec, Located> {
+    let at = |value| Spanned { value, referenced: place, defined: place };
+    let statement = RawStatement { name: at(name), weight: None, sql: at(inline.sql), args: inline.args };
+    Ok(StatementSpec { weight: 0.0, ..check_statement(statement, samples)? })
 }
 
 fn check_statement(raw: RawStatement, samples: &[SampleSpec]) -> Result<StatementSpec, Located> {

@@ -276,6 +276,7 @@ fn run(side: &str, throughput: f64, labels: Vec<(&str, LabelResult)>) -> Run {
         totals: Totals {
             count: (throughput * 30.0) as u64,
             errors: 3,
+            retries: 0,
             not_started: 0,
             throughput,
             response_us: percentiles(20_000, 80_000, Some(120_000)),

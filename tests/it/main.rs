@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod cluster;
 mod connect;
+mod engine;
 mod migrate;
 mod objects;
 mod paired;

@@ -60,7 +60,7 @@ fn server() -> &'static Cluster {
     SERVER.get_or_init(start)
 }
 
-fn start() -> Cluster {
+pub(crate) fn start() -> Cluster {
     let explicit = std::env::var_os("PGLOAD_PG_BIN").map(PathBuf::from);
     let search_path: Vec<PathBuf> = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     let binaries = Binaries::find(explicit.as_deref(), &search_path).expect("PostgreSQL's server programs");
@@ -68,7 +68,7 @@ fn start() -> Cluster {
 }
 
 /// Runs SQL and returns the first column of its last result as text.
-fn sql(source: &Source, text: &str) -> Vec<String> {
+pub(crate) fn sql(source: &Source, text: &str) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let client = connect(source).await.expect("a connection");
@@ -82,7 +82,7 @@ fn sql(source: &Source, text: &str) -> Vec<String> {
 }
 
 /// Makes a database of its own with the schema.
-fn database_on(cluster: &Cluster) -> Source {
+pub(crate) fn database_on(cluster: &Cluster) -> Source {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("replay_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     sql(&cluster.source("postgres"), &format!("create database {name}"));
@@ -91,7 +91,7 @@ fn database_on(cluster: &Cluster) -> Source {
     source
 }
 
-fn database() -> Source {
+pub(crate) fn database() -> Source {
     database_on(server())
 }
 
@@ -100,7 +100,7 @@ fn workload() -> Workload {
 }
 
 /// Four clients making exactly this many calls.
-fn calls(count: u64) -> Settings {
+pub(crate) fn calls(count: u64) -> Settings {
     let arrival = Arrival::Closed { clients: 4, think: Duration::ZERO };
     Settings { max_calls: Some(count), ..Settings::new(arrival, Duration::from_secs(120), Duration::ZERO, 7) }
 }
@@ -158,7 +158,7 @@ fn the_same_seed_sends_the_same_values() {
     assert!(sent.len() > 20, "{}", sent.len());
     let counts = |replayed: &Replayed| replayed.run.labels.values().map(|label| (label.count, label.rows)).collect::<Vec<_>>();
     assert_eq!(counts(&first), counts(&second));
-    let script = Script::new(&workload(), &first.samples, 7, false).expect("a script");
+    let script = Script::new(&workload(), &first.samples, 7, Writes::Live).expect("a script");
     let written = (0..400).filter(|call| script.statement(*call) == 2).count();
     assert_eq!(written, sent.len(), "the server got what the script says");
 

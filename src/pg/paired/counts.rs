@@ -9,7 +9,7 @@ use crate::diff::Diff;
 use crate::pg::measure::{self, Explained, MeasureError, Server};
 use crate::pg::rows::Fields;
 use crate::replay::paired::Counted;
-use crate::replay::{Script, StatementPlan, Workload};
+use crate::replay::{Program, StatementPlan};
 
 /// A statement's plans, and the numbers it is counted under: a change that makes a table anew gives it another one.
 #[derive(Debug, Clone, Default)]
@@ -26,16 +26,15 @@ impl Plans {
     }
 }
 
-/// Plans every statement that is called on both sides, with the parameters of its first call.
-pub(super) async fn plans(control: &Diff<Client>, workload: &Workload, script: &Script, caveats: &mut Vec<String>) -> Vec<Plans> {
-    let mut all = Vec::with_capacity(workload.statements.len());
-    for (index, statement) in workload.statements.iter().enumerate() {
-        let first = if script.is_called(index) { script.first_call_of(index, 0) } else { None };
-        let Some(first) = first else {
+/// Plans every label that is a statement on both sides, with arguments some call gives it.
+pub(super) async fn plans(control: &Diff<Client>, program: &dyn Program, caveats: &mut Vec<String>) -> Vec<Plans> {
+    let mut all = Vec::with_capacity(program.labels().len());
+    for label in program.labels() {
+        let index = label.statement.filter(|_| label.called);
+        let Some((statement, args)) = index.and_then(|index| Some((&program.statements()[index], program.example(index)?))) else {
             all.push(Plans::default());
             continue;
         };
-        let (_, args) = script.call(first);
         let mut sides = Diff::default();
         for (side, client) in [(&mut sides.before, &control.before), (&mut sides.after, &control.after)] {
             match measure::explain(client, &statement.sql, &args).await {
@@ -62,7 +61,7 @@ impl<'a> Tracked<'a> {
         control: &'a Diff<Client>,
         server: &'a Server,
         plans: &[Plans],
-        workload: &Workload,
+        program: &dyn Program,
         caveats: &mut Vec<String>,
     ) -> Self {
         let mut ids: Vec<Diff<Option<i64>>> = plans.iter().map(Plans::ids).collect();
@@ -76,10 +75,10 @@ impl<'a> Tracked<'a> {
         }
         let shared: Vec<bool> =
             ids.iter().map(|own| own.before.is_some() && ids.iter().filter(|other| other.before == own.before).count() > 1).collect();
-        for ((own, shared), statement) in ids.iter_mut().zip(shared).zip(&workload.statements) {
+        for ((own, shared), label) in ids.iter_mut().zip(shared).zip(program.labels()) {
             if shared {
                 *own = Diff::default();
-                caveats.push(format!("The work of {} is not counted: another statement differs only in its constants.", statement.name));
+                caveats.push(format!("The work of {} is not counted: another statement differs only in its constants.", label.name));
             }
         }
         Self { control, schema, ids }

@@ -1,10 +1,12 @@
 //! Sessions that time both sides: a duet makes each call on both, a solo is one side's turn.
 
+use std::time::Duration;
+
 use futures_util::future::try_join;
 use tokio::time::Instant;
 
 use crate::diff::Diff;
-use crate::load::{Outcome, Session, Target};
+use crate::load::{Outcome, Part, Session, Target};
 use crate::pg::session::{OpenError, SqlSession, SqlTarget};
 use crate::replay::observed::{Pair, Single};
 use crate::replay::paired::Failures;
@@ -13,19 +15,36 @@ use crate::stats::random;
 /// The stream of random numbers that tosses the coin.
 const COIN: u64 = 0x636f_696e;
 
-/// Makes a call and says what it took: microseconds from sent to answered, `None` when it failed.
-async fn timed(session: &mut SqlSession<'_>, call: u64) -> (Outcome, Option<f32>) {
+/// Microseconds from sent to answered; `None` when it failed. In floating point: a call of 50 µs rounded to whole ones
+/// would be off by 1 %.
+type Took = Option<f32>;
+
+/// Makes a call and says what it took; its pieces, if any, are left in `parts`.
+async fn timed(session: &mut SqlSession<'_>, call: u64, parts: &mut Vec<Part>) -> (Outcome, Took) {
+    parts.clear();
     let sent = Instant::now();
-    let outcome = session.call(call).await;
-    // In floating point: a call of 50 µs rounded to whole ones would be off by 1 %.
-    let took = sent.elapsed().as_secs_f64() * 1e6;
-    let took = outcome.error.is_none().then_some(took as f32);
+    let outcome = session.call(call, parts).await;
+    let took = took(sent.elapsed(), outcome.error.is_none());
     (outcome, took)
 }
 
-fn count(failures: &mut Failures, took: Option<f32>) {
+fn took(time: Duration, succeeded: bool) -> Took {
+    succeeded.then_some((time.as_secs_f64() * 1e6) as f32)
+}
+
+fn took_of(part: &Part) -> Took {
+    took(part.ended.saturating_duration_since(part.sent), part.error.is_none())
+}
+
+fn count(failures: &mut Failures, took: Took) {
     failures.count += 1;
     failures.failed += u64::from(took.is_none());
+}
+
+/// Opens a session with a connection of its own.
+async fn one<'a>(target: &'a SqlTarget<'a>, number: usize) -> Result<SqlSession<'a>, OpenError> {
+    let mut opened = target.open(&[number]).await?;
+    Ok(opened.pop().expect("one number opens one session"))
 }
 
 /// Both sides under one load.
@@ -35,11 +54,17 @@ pub(super) struct Duet<'a> {
 }
 
 impl<'a> Duet<'a> {
-    /// Opens a session on each side.
-    pub(super) async fn open(&self) -> Result<DuetSession<'a>, OpenError> {
-        let (before, after) = try_join(self.sides.before.open(), self.sides.after.open()).await?;
-        let sides = Diff { before, after };
-        Ok(DuetSession { sides, seed: self.seed, start: Instant::now(), pairs: Vec::new(), failures: Diff::default() })
+    /// Opens session `number` on each side.
+    pub(super) async fn open(&self, number: usize) -> Result<DuetSession<'a>, OpenError> {
+        let (before, after) = try_join(one(self.sides.before, number), one(self.sides.after, number)).await?;
+        Ok(DuetSession {
+            sides: Diff { before, after },
+            seed: self.seed,
+            start: Instant::now(),
+            pairs: Vec::new(),
+            failures: Diff::default(),
+            parts: Diff::default(),
+        })
     }
 }
 
@@ -62,6 +87,8 @@ pub(super) struct DuetSession<'a> {
     start: Instant,
     pairs: Vec<Pair>,
     failures: Diff<Failures>,
+    /// Pieces of the call under way.
+    parts: Diff<Vec<Part>>,
 }
 
 impl DuetSession<'_> {
@@ -78,19 +105,24 @@ impl DuetSession<'_> {
 }
 
 impl Session for DuetSession<'_> {
-    async fn call(&mut self, call: u64) -> Outcome {
+    async fn call(&mut self, call: u64, _: &mut Vec<Part>) -> Outcome {
         let at_s = self.start.elapsed().as_secs_f32();
         let before_first = random::bits(self.seed, COIN, call, 0) & 1 == 0;
         let ((outcome, before), (other, after)) = if before_first {
-            let first = timed(&mut self.sides.before, call).await;
-            (first, timed(&mut self.sides.after, call).await)
+            let first = timed(&mut self.sides.before, call, &mut self.parts.before).await;
+            (first, timed(&mut self.sides.after, call, &mut self.parts.after).await)
         } else {
-            let first = timed(&mut self.sides.after, call).await;
-            (timed(&mut self.sides.before, call).await, first)
+            let first = timed(&mut self.sides.after, call, &mut self.parts.after).await;
+            (timed(&mut self.sides.before, call, &mut self.parts.before).await, first)
         };
         count(&mut self.failures.before, before);
         count(&mut self.failures.after, after);
-        self.pairs.push(Pair { at_s, label: outcome.label as u32, took_us: Diff { before, after } });
+        self.pairs.push(Pair { at_s, label: outcome.label as u32, part: false, took_us: Diff { before, after } });
+        // Both sides send the same pieces unless one of them fails or begins again.
+        for (before, after) in self.parts.before.iter().zip(&self.parts.after).take_while(|(before, after)| before.label == after.label) {
+            let took_us = Diff { before: took_of(before), after: took_of(after) };
+            self.pairs.push(Pair { at_s, label: before.label as u32, part: true, took_us });
+        }
         let lost = outcome.lost || other.lost;
         let error = outcome.error.or(other.error);
         Outcome { error, lost, ..Outcome::done(outcome.label, outcome.rows + other.rows) }
@@ -101,9 +133,9 @@ impl Session for DuetSession<'_> {
 pub(super) struct Solo<'a>(pub &'a SqlTarget<'a>);
 
 impl<'a> Solo<'a> {
-    /// Opens a session.
-    pub(super) async fn open(&self) -> Result<SoloSession<'a>, OpenError> {
-        Ok(SoloSession { session: self.0.open().await?, calls: Vec::new(), failures: Failures::default() })
+    /// Opens session `number`.
+    pub(super) async fn open(&self, number: usize) -> Result<SoloSession<'a>, OpenError> {
+        Ok(SoloSession { session: one(self.0, number).await?, calls: Vec::new(), failures: Failures::default() })
     }
 }
 
@@ -134,10 +166,11 @@ impl SoloSession<'_> {
 }
 
 impl Session for SoloSession<'_> {
-    async fn call(&mut self, call: u64) -> Outcome {
-        let (outcome, took_us) = timed(&mut self.session, call).await;
+    async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
+        let (outcome, took_us) = timed(&mut self.session, call, parts).await;
         count(&mut self.failures, took_us);
-        self.calls.push(Single { label: outcome.label as u32, took_us });
+        self.calls.push(Single { label: outcome.label as u32, part: false, took_us });
+        self.calls.extend(parts.iter().map(|part| Single { label: part.label as u32, part: true, took_us: took_of(part) }));
         outcome
     }
 }
