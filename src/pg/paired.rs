@@ -16,7 +16,6 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::time::Instant;
 use tokio_postgres::Client;
 
 pub use change::Change;
@@ -25,7 +24,7 @@ use self::counts::{Plans, Tracked};
 use self::machine::Watch;
 use self::sessions::{Duet, Solo};
 use crate::diff::Diff;
-use crate::load::{Arrival, Clock, Ended, Plan, Progress, Stop, WARM_UP_CALLS, drive};
+use crate::load::{Arrival, Clock, Ended, Plan, Progress, Stop, Target, WARM_UP_CALLS, drive};
 use crate::pg::apply::ApplyError;
 use crate::pg::measure::{self, MeasureError, Server};
 use crate::pg::replay::{Fault, Settings};
@@ -40,8 +39,14 @@ use crate::stats::Design;
 /// Call numbers of the calibration start here: a write of the measured part must not repeat one of it.
 const CALIBRATION_CALLS: u64 = 1 << 61;
 
-/// Room for the calls of one block, so that no two blocks of a phase share one.
-const CALLS_A_BLOCK: u64 = 1 << 40;
+/// Room for the calls of one round, so that no two rounds of a phase share one.
+const CALLS_A_ROUND: u64 = 1 << 32;
+
+/// The calls that prime sessions start here, above those of the warm-up.
+const PRIMING: u64 = 1 << 62;
+
+/// 8 calls a statement and session before each round: after five executions the server settles on a plan.
+const PRIMING_CALLS: usize = 8;
 
 /// How a paired experiment is run.
 #[derive(Debug, Clone)]
@@ -185,7 +190,7 @@ async fn on_worker(
         // Two databases that are to differ cannot be measured alike: the first is measured against itself.
         let targets = if change.is_some() { &targets } else { &alike };
         settle(&control, &mut caveats).await;
-        bench.warm_up("Warming up", targets).await?;
+        bench.warm_up("Warming up", targets, CALIBRATION_CALLS).await?;
         let phase = bench.measure("Both sides alike", targets, CALIBRATION_CALLS).await?;
         if stop.is_requested() {
             return Err(PairedError::Interrupted);
@@ -203,7 +208,7 @@ async fn on_worker(
     };
     settle(&control, &mut caveats).await;
     let plans = counts::plans(&control, program, &mut caveats).await;
-    bench.warm_up("Warming up with the change", &targets).await?;
+    bench.warm_up("Warming up with the change", &targets, 0).await?;
     if stop.is_requested() {
         return Err(PairedError::Interrupted);
     }
@@ -267,19 +272,24 @@ impl Bench<'_> {
     }
 
     /// Runs the mix on both sides without measuring, each call on both whatever the design.
-    async fn warm_up(&mut self, name: &str, targets: &Targets<'_>) -> Result<(), PairedError> {
+    async fn warm_up(&mut self, name: &str, targets: &Targets<'_>, first_call: u64) -> Result<(), PairedError> {
         if self.settings.load.warm_up.is_zero() {
             return Ok(());
         }
         let duet = Duet { sides: Diff { before: &targets.before, after: &targets.after }, seed: self.settings.load.seed };
         let mut sessions = open_duet(&duet, &self.settings.load.arrival).await?;
         let load = &self.settings.load;
-        let plan = Plan { arrival: load.arrival.warm_up(), ..self.plan(WARM_UP_CALLS, load.warm_up) };
+        let plan = Plan { arrival: load.arrival.warm_up(), ..self.plan(WARM_UP_CALLS + first_call, load.warm_up) };
         let said = |said: &Progress| (self.stage)(Stage::Load(name, plan.duration, *said));
         let warmed = drive(&duet, &mut sessions, &plan, &self.clock, self.stop, &said).await;
         if warmed.ended == Ended::Lost { Err(PairedError::Lost) } else { Ok(()) }
     }
 
+    /// Measures one phase, with new connections in every round.
+    ///
+    /// Where the system's scheduler happens to put a connection's process can favour one side for as long as it lives: on a
+    /// busy machine identical copies were 6 times apart for a whole phase. New connections make that the noise of a round,
+    /// which the interval holds, instead of a bias that looks like an effect.
     async fn measure(&mut self, name: &str, targets: &Targets<'_>, first_call: u64) -> Result<Phase, PairedError> {
         match self.settings.design {
             Design::Abba => self.in_blocks(name, targets, first_call).await,
@@ -288,41 +298,32 @@ impl Bench<'_> {
     }
 
     async fn in_pairs(&mut self, name: &str, targets: &Targets<'_>, first_call: u64) -> Result<Phase, PairedError> {
-        let load = &self.settings.load;
-        let duet_target = Duet { sides: Diff { before: &targets.before, after: &targets.after }, seed: load.seed };
-        let mut sessions = open_duet(&duet_target, &load.arrival).await?;
-        let plan = self.plan(first_call, load.duration);
-        let start = Instant::now();
-        sessions.iter_mut().for_each(|session| session.begin(start));
-        let stage = self.stage;
-        let said = |said: &Progress| stage(Stage::Load(name, plan.duration, *said));
-        let driven = drive(&duet_target, &mut sessions, &plan, &self.clock, self.stop, &said);
-        let recording = self.watch.over(driven).await;
-        if recording.ended == Ended::Lost {
-            return Err(PairedError::Lost);
-        }
-        self.own_cpu = self.own_cpu.into_iter().chain(recording.cpu_share).reduce(f64::max);
+        let duet_target = Duet { sides: Diff { before: &targets.before, after: &targets.after }, seed: self.settings.load.seed };
+        let slices = (self.settings.load.duration.as_secs_f64() / self.settings.slice.as_secs_f64()).round().max(1.0) as u32;
         let (mut pairs, mut failures) = (Vec::new(), Diff::<Failures>::default());
-        for session in &mut sessions {
-            let (timed, failed) = session.take();
-            pairs.extend(timed);
-            add(&mut failures.before, failed.before);
-            add(&mut failures.after, failed.after);
+        for slice in 0..slices {
+            if self.stop.is_requested() {
+                break;
+            }
+            let mut sessions = open_duet(&duet_target, &self.settings.load.arrival).await?;
+            let first_call = first_call + u64::from(slice) * CALLS_A_ROUND;
+            self.prime(&duet_target, &mut sessions, first_call, sessions::CONNECTIONS).await?;
+            sessions.iter_mut().for_each(|session| session.begin(slice));
+            self.round(name, &duet_target, &mut sessions, first_call, (slice, slices)).await?;
+            for session in &mut sessions {
+                let (timed, failed) = session.take();
+                pairs.extend(timed);
+                add(&mut failures.before, failed.before);
+                add(&mut failures.after, failed.after);
+            }
         }
-        let slices = (recording.window.as_secs_f64() / self.settings.slice.as_secs_f64()).round().max(1.0) as usize;
-        Ok(Phase { observed: duet(&pairs, self.labels, slices, recording.window), counted: Vec::new(), failures })
+        Ok(Phase { observed: duet(&pairs, self.labels, slices as usize), counted: Vec::new(), failures })
     }
 
     async fn in_blocks(&mut self, name: &str, targets: &Targets<'_>, first_call: u64) -> Result<Phase, PairedError> {
-        let load = &self.settings.load;
         let solos = Diff { before: Solo(&targets.before), after: Solo(&targets.after) };
-        let clients = load.arrival.sessions();
-        let open = |side: &'static str| move |source| PairedError::Open { side, source };
-        let mut sessions = Diff {
-            before: try_join_all((0..clients).map(|number| solos.before.open(number))).await.map_err(open("before"))?,
-            after: try_join_all((0..clients).map(|number| solos.after.open(number))).await.map_err(open("after"))?,
-        };
-        let rounds = (load.duration.as_secs_f64() / self.settings.slice.as_secs_f64() / 2.0).round().max(1.0) as u64;
+        let clients = self.settings.load.arrival.sessions();
+        let rounds = (self.settings.load.duration.as_secs_f64() / self.settings.slice.as_secs_f64() / 2.0).round().max(1.0) as u32;
         let (mut blocks, mut failures) = (Vec::new(), Diff::<Failures>::default());
         for block in 0..2 * rounds {
             if self.stop.is_requested() {
@@ -330,27 +331,61 @@ impl Bench<'_> {
             }
             // A B B A B A A B …: each order as often as the other, however the machine drifts.
             let after = block.count_ones() % 2 == 1;
+            let (solo, side) = if after { (&solos.after, "after") } else { (&solos.before, "before") };
+            let opened = try_join_all((0..clients).map(|number| solo.open(number)));
+            let mut sessions = opened.await.map_err(|source| PairedError::Open { side, source })?;
             // Both blocks of a round make the same calls.
-            let plan = self.plan(first_call + (block / 2) * CALLS_A_BLOCK, self.settings.slice);
-            let before_this = self.settings.slice * u32::try_from(block).unwrap_or(u32::MAX);
-            let stage = self.stage;
-            let total = self.settings.slice * u32::try_from(2 * rounds).unwrap_or(u32::MAX);
-            let said = |said: &Progress| stage(Stage::Load(name, total, Progress { elapsed: before_this + said.elapsed, ..*said }));
-            let (solo, own) = if after { (&solos.after, &mut sessions.after) } else { (&solos.before, &mut sessions.before) };
-            let recording = self.watch.over(drive(solo, own, &plan, &self.clock, self.stop, &said)).await;
-            if recording.ended == Ended::Lost {
-                return Err(PairedError::Lost);
-            }
-            self.own_cpu = self.own_cpu.into_iter().chain(recording.cpu_share).reduce(f64::max);
+            let first_call = first_call + u64::from(block / 2) * CALLS_A_ROUND;
+            self.prime(solo, &mut sessions, first_call, 1).await?;
+            sessions.iter_mut().for_each(|session| drop(session.take()));
+            let window = self.round(name, solo, &mut sessions, first_call, (block, 2 * rounds)).await?;
             let mut calls = Vec::new();
-            for session in own.iter_mut() {
+            for session in &mut sessions {
                 let (timed, failed) = session.take();
                 calls.extend(timed);
                 add(if after { &mut failures.after } else { &mut failures.before }, failed);
             }
-            blocks.push(Block { after, window: recording.window, calls });
+            blocks.push(Block { after, window, calls });
         }
         Ok(Phase { observed: abba(&blocks, self.labels), counted: Vec::new(), failures })
+    }
+
+    /// Makes the calls a fresh session is slow at: the first of each statement fill its caches and settle its plan.
+    async fn prime<T: Target>(
+        &self,
+        target: &T,
+        sessions: &mut [T::Session],
+        first_call: u64,
+        connections: usize,
+    ) -> Result<(), PairedError> {
+        let arrival = Arrival::Closed { clients: sessions.len(), think: Duration::ZERO };
+        let calls = (PRIMING_CALLS * self.labels * sessions.len() * connections) as u64;
+        let first_call = WARM_UP_CALLS + PRIMING + first_call;
+        let plan = Plan { arrival, max_calls: Some(calls), ..self.plan(first_call, self.settings.slice / 4) };
+        let primed = drive(target, sessions, &plan, &self.clock, self.stop, &|_| {}).await;
+        if primed.ended == Ended::Lost { Err(PairedError::Lost) } else { Ok(()) }
+    }
+
+    /// Measures one slice or block: number `place.0` of `place.1`.
+    async fn round<T: Target>(
+        &mut self,
+        name: &str,
+        target: &T,
+        sessions: &mut [T::Session],
+        first_call: u64,
+        place: (u32, u32),
+    ) -> Result<Duration, PairedError> {
+        let length = self.settings.slice;
+        let plan = self.plan(first_call, length);
+        let stage = self.stage;
+        let said =
+            |said: &Progress| stage(Stage::Load(name, length * place.1, Progress { elapsed: length * place.0 + said.elapsed, ..*said }));
+        let recording = self.watch.over(drive(target, sessions, &plan, &self.clock, self.stop, &said)).await;
+        if recording.ended == Ended::Lost {
+            return Err(PairedError::Lost);
+        }
+        self.own_cpu = self.own_cpu.into_iter().chain(recording.cpu_share).reduce(f64::max);
+        Ok(recording.window)
     }
 }
 

@@ -18,8 +18,8 @@ const METRICS: [(&str, Option<f64>, usize); 4] =
 /// What one call took on both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// When it began, in seconds since the start of the phase.
-    pub at_s: f32,
+    /// The slice it belongs to, from 0.
+    pub slice: u32,
     /// Its label.
     pub label: u32,
     /// Whether it is a piece of a call, which counts for its label alone.
@@ -71,15 +71,14 @@ pub struct Observed {
 ///
 /// A round is a slice; where a label has too few calls in one, neighbours are joined as long as eight rounds remain. A call
 /// that failed on a side counts on neither.
-pub fn duet(pairs: &[Pair], labels: usize, slices: usize, length: Duration) -> Vec<Observed> {
+pub fn duet(pairs: &[Pair], labels: usize, slices: usize) -> Vec<Observed> {
     let complete: Vec<(&Pair, f32, f32)> =
         pairs.iter().filter_map(|pair| Some((pair, pair.took_us.before?, pair.took_us.after?))).collect();
-    let slice_of = |at: f32| ((f64::from(at) / length.as_secs_f64().max(1e-9) * slices as f64) as usize).min(slices.saturating_sub(1));
     let mut all = Vec::new();
     for label in std::iter::once(None).chain((0..labels).map(Some)) {
         let mut by_slice = vec![Diff { before: Vec::new(), after: Vec::new() }; slices];
         for (pair, before, after) in complete.iter().filter(|(pair, ..)| counts_for(label, pair.label, pair.part)) {
-            let slice = &mut by_slice[slice_of(pair.at_s)];
+            let Some(slice) = by_slice.get_mut(pair.slice as usize) else { continue };
             slice.before.push(*before);
             slice.after.push(*after);
         }
@@ -199,20 +198,20 @@ mod tests {
         all.iter().find(|one| one.label == label && one.metric == metric).unwrap()
     }
 
-    /// 100 calls a second of label 0 and 2 of label 1 for 20 s; after takes twice as long for label 1.
+    /// 50 calls a slice of label 0 and 3 in 2 slices of label 1; after takes twice as long for label 1.
     fn pairs() -> Vec<Pair> {
-        let pair = |at_s: f32, label: u32, us: f32| {
+        let pair = |slice: u32, label: u32, us: f32| {
             let after = if label == 1 { 2.0 * us } else { us };
-            Pair { at_s, label, part: false, took_us: Diff { before: Some(us), after: Some(after) } }
+            Pair { slice, label, part: false, took_us: Diff { before: Some(us), after: Some(after) } }
         };
-        let often = (0..2000).map(|i| pair(i as f32 / 100.0, 0, 100.0 + (i % 10) as f32));
-        let seldom = (0..60).map(|i| pair(i as f32 / 3.0, 1, 1000.0));
+        let often = (0..2000).map(|i| pair(i / 50, 0, 100.0 + (i % 10) as f32));
+        let seldom = (0..60).map(|i| pair(i * 2 / 3, 1, 1000.0));
         often.chain(seldom).collect()
     }
 
     #[test]
     fn slices_are_joined_until_a_round_has_enough_calls() {
-        let all = duet(&pairs(), 3, 40, Duration::from_secs(20));
+        let all = duet(&pairs(), 3, 40);
         assert_eq!(all.len(), 4 * 4);
         assert_eq!(find(&all, Some(0), "p50").rounds.values, vec![0.0; 40]);
         assert_eq!(find(&all, Some(0), "p95").rounds.values.len(), 40, "50 calls a slice");
@@ -229,7 +228,7 @@ mod tests {
     fn pieces_of_calls_count_for_their_label_alone() {
         let mut pairs = pairs();
         pairs.iter_mut().filter(|pair| pair.label == 1).for_each(|pair| pair.part = true);
-        let all = duet(&pairs, 2, 40, Duration::from_secs(20));
+        let all = duet(&pairs, 2, 40);
         assert_eq!(find(&all, None, "mean").values, find(&all, Some(0), "mean").values);
         assert_eq!(find(&all, Some(1), "mean").values.after, Some(2000.0));
     }
@@ -238,7 +237,7 @@ mod tests {
     fn a_call_that_failed_on_one_side_counts_on_neither() {
         let mut pairs = pairs();
         pairs.iter_mut().filter(|pair| pair.label == 1).for_each(|pair| pair.took_us.after = None);
-        let all = duet(&pairs, 2, 40, Duration::from_secs(20));
+        let all = duet(&pairs, 2, 40);
         assert_eq!(find(&all, None, "mean").values.before, find(&all, None, "mean").values.after);
         assert_eq!(find(&all, Some(1), "mean").values, Diff::default());
     }

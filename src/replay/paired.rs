@@ -187,8 +187,8 @@ pub struct Evidence<'a> {
 /// Judges an experiment.
 pub fn compare(evidence: &Evidence<'_>) -> Comparison {
     let exact = exact(evidence);
-    let against_itself = evidence.calibration.map(|phase| judged(evidence, phase, None)).unwrap_or_default();
-    let mut metrics = judged(evidence, evidence.measured, evidence.calibration);
+    let against_itself = evidence.calibration.map(|phase| judged(evidence, &[], phase, None)).unwrap_or_default();
+    let mut metrics = judged(evidence, &exact, evidence.measured, evidence.calibration);
     let failures = evidence.measured.failures;
     metrics.extend(error_metric(TOTAL, [failures.before, failures.after].map(|side| (side.failed, side.count))));
     // All together first, as everywhere.
@@ -215,7 +215,14 @@ pub fn compare(evidence: &Evidence<'_>) -> Comparison {
 }
 
 /// Judges a phase against the calibration; metrics that no side has are left out.
-fn judged(evidence: &Evidence<'_>, phase: &Phase, calibration: Option<&Phase>) -> Vec<Metric> {
+fn judged(evidence: &Evidence<'_>, exact: &[Exact], phase: &Phase, calibration: Option<&Phase>) -> Vec<Metric> {
+    let same = |label: Option<usize>| {
+        let is_same = |line: &Exact| work(line) == Work::Same && !writes_more(line);
+        match label {
+            Some(label) => exact.iter().any(|line| line.label == evidence.names[label] && is_same(line)),
+            None => !exact.is_empty() && exact.iter().all(is_same),
+        }
+    };
     let name = |label: Option<usize>| label.map_or(TOTAL, |label| evidence.names[label].as_str()).to_owned();
     let bias = |one: &Observed| {
         let same = |other: &&Observed| other.label == one.label && other.metric == one.metric;
@@ -228,6 +235,7 @@ fn judged(evidence: &Evidence<'_>, phase: &Phase, calibration: Option<&Phase>) -
             metric: one.metric,
             unit: one.unit,
             better: one.better,
+            same_work: same(one.label),
             before: one.values.before,
             after: one.values.after,
             rounds: one.rounds.clone(),
@@ -273,13 +281,18 @@ fn more_work(exact: &[Exact]) -> Vec<String> {
             told.push(format!("Statement {} touches more blocks a call: {before:.1} before, {after:.1} after.", line.label));
         }
         if let (Some(before), Some(after)) = (line.wal_records_per_call.before, line.wal_records_per_call.after)
-            && after - before >= 0.5
-            && after > before * 1.1
+            && writes_more(line)
         {
             told.push(format!("Statement {} writes more log a call: {before:.1} records before, {after:.1} after.", line.label));
         }
     }
     told
+}
+
+/// Whether a call writes more records of log: half a record and a tenth more, rules of thumb.
+fn writes_more(line: &Exact) -> bool {
+    let Diff { before: Some(before), after: Some(after) } = line.wal_records_per_call else { return false };
+    after - before >= 0.5 && after > before * 1.1
 }
 
 fn calibration_note(metrics: &[Metric], done: bool) -> String {

@@ -11,6 +11,10 @@ use crate::stats::{Better, Metric, Rounds, Verdict, bootstrap, multiplicity, per
 /// 5 %: the share of false discoveries accepted among statements, and the chance of one among the headline numbers.
 const ALPHA: f64 = 0.05;
 
+/// 0.5 %: what a difference in time must stay below where the work done is the same, instead of [`ALPHA`]. Nothing of the
+/// change explains it, so the machine must be ruled out with more than the usual confidence.
+const ALPHA_SAME_WORK: f64 = 0.005;
+
 /// The label of all statements together: its metrics are the headline.
 pub const TOTAL: &str = "total";
 
@@ -25,6 +29,8 @@ pub struct Paired {
     pub unit: &'static str,
     /// Which way is better.
     pub better: Better,
+    /// Whether the server counted the same work by the same plan on both sides: then a difference in time is a surprise.
+    pub same_work: bool,
     /// The value before over all rounds; `None` without enough samples.
     pub before: Option<f64>,
     /// The value after over all rounds.
@@ -68,6 +74,8 @@ struct Effect {
     value: f64,
     /// Half the width of the 95 % interval.
     spread: f64,
+    /// Half the width of the interval a difference must stay out of, 99.5 % where the work is the same.
+    doubt: f64,
     /// The smallest effect shown in four of five such experiments.
     detectable: f64,
     /// The variance one more round on each side takes part in, autocorrelation included.
@@ -79,7 +87,7 @@ struct Effect {
 ///
 /// A difference is called one when the 95 % t interval excludes none, the point lies beyond the metric's margin, and the
 /// permutation test's p-value, adjusted for the number of metrics (Holm over the headline, Benjamini–Hochberg over the
-/// statements), is at most 5 %. The block bootstrap's interval and the ranks stand beside it as a cross-check. Any difference is ruled out when the
+/// statements), is at most 5 %. Where the server counted the same work by the same plan, both must hold at 0.5 %. The block bootstrap's interval and the ranks stand beside it as a cross-check. Any difference is ruled out when the
 /// whole interval lies within the margin. Everything else is inconclusive, with the number of rounds that would settle it.
 pub fn judge(pairs: &[Paired], seed: u64) -> Vec<Metric> {
     let effects: Vec<Option<Effect>> = pairs.iter().map(|pair| effect(pair, seed)).collect();
@@ -132,6 +140,7 @@ fn effect(pair: &Paired, seed: u64) -> Option<Effect> {
     Some(Effect {
         value,
         spread: deviation * wide,
+        doubt: deviation * if pair.same_work { student::quantile(1.0 - ALPHA_SAME_WORK / 2.0, df) } else { wide },
         detectable: deviation * (wide + power),
         variance_of_round: n * own.variance + other.map_or(0.0, |other| other.count as f64 * other.variance),
         rounds,
@@ -162,7 +171,7 @@ fn metric(pair: &Paired, effect: Option<Effect>, p_adjusted: Option<f64>) -> Met
     metric.interval = Some([(effect.value - effect.spread).exp(), (effect.value + effect.spread).exp()]);
     metric.mde = Some(effect.detectable.exp_m1());
     metric.rounds = Rounds { p_adjusted, ..effect.rounds };
-    metric.verdict = verdict(&metric, &effect, margin);
+    metric.verdict = verdict(&metric, &effect, margin, if pair.same_work { ALPHA_SAME_WORK } else { ALPHA });
     let worst = match pair.better {
         Better::Lower => effect.value + effect.spread,
         Better::Higher => effect.spread - effect.value,
@@ -172,10 +181,10 @@ fn metric(pair: &Paired, effect: Option<Effect>, p_adjusted: Option<f64>) -> Met
     metric
 }
 
-fn verdict(metric: &Metric, effect: &Effect, margin: f64) -> Verdict {
+fn verdict(metric: &Metric, effect: &Effect, margin: f64, alpha: f64) -> Verdict {
     let (low, high) = (effect.value - effect.spread, effect.value + effect.spread);
-    let beyond = low > 0.0 && effect.value > margin || high < 0.0 && -effect.value > margin;
-    let chance = metric.rounds.p_adjusted.is_none_or(|p| p > ALPHA);
+    let beyond = effect.value.abs() > effect.doubt && effect.value.abs() > margin;
+    let chance = metric.rounds.p_adjusted.is_none_or(|p| p > alpha);
     if beyond && !chance {
         return match (metric.better, effect.value > 0.0) {
             (Better::Lower, true) | (Better::Higher, false) => Verdict::Worse,

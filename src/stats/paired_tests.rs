@@ -79,6 +79,7 @@ impl World {
             metric: "p50",
             unit: "us",
             better: Better::Lower,
+            same_work: false,
             before: Some(1000.0),
             after: Some(1000.0 * effect.exp()),
             rounds: self.series(random::bits(seed, 1, 0, 0), bias + effect),
@@ -231,6 +232,18 @@ fn identical_rounds_are_no_difference_and_no_panic() {
     let still = Series::of(vec![0.0; 40]);
     let pair = Paired { rounds: still.clone(), calibration: still, ..DUET.experiment(1, 0.0) };
     assert_eq!(judge(&[pair], 1)[0].verdict, Verdict::NoDifference);
+}
+
+#[test]
+fn where_the_work_is_the_same_a_difference_must_be_beyond_more_doubt() {
+    let world = World { sigma: 0.09, ..DUET };
+    let found = |same_work: bool, effect: f64| {
+        let pairs = (0..100).map(|seed| Paired { same_work, ..world.experiment(seed, effect) });
+        pairs.filter(|pair| judge(std::slice::from_ref(pair), 1)[0].verdict == Verdict::Worse).count()
+    };
+    let (usual, strict) = (found(false, 0.08), found(true, 0.08));
+    assert!(usual > strict + 10 && strict > 20, "{usual} {strict}");
+    assert!(found(true, 0.2) > 95);
 }
 
 #[test]

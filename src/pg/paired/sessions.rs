@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use tokio::time::Instant;
 
 use crate::diff::Diff;
@@ -14,6 +14,10 @@ use crate::stats::random;
 
 /// The stream of random numbers that tosses the coin.
 const COIN: u64 = 0x636f_696e;
+
+/// 4: a client of a duet takes turns on as many connections to each side, so that where the system's scheduler put one of
+/// them weighs a quarter. Only one of them is at work at a time.
+pub(super) const CONNECTIONS: usize = 4;
 
 /// Microseconds from sent to answered; `None` when it failed. In floating point: a call of 50 µs rounded to whole ones
 /// would be off by 1 %.
@@ -56,11 +60,15 @@ pub(super) struct Duet<'a> {
 impl<'a> Duet<'a> {
     /// Opens session `number` on each side.
     pub(super) async fn open(&self, number: usize) -> Result<DuetSession<'a>, OpenError> {
-        let (before, after) = try_join(one(self.sides.before, number), one(self.sides.after, number)).await?;
+        let pair = || async {
+            let (before, after) = try_join(one(self.sides.before, number), one(self.sides.after, number)).await?;
+            Ok::<_, OpenError>(Diff { before, after })
+        };
         Ok(DuetSession {
-            sides: Diff { before, after },
+            sides: try_join_all((0..CONNECTIONS).map(|_| pair())).await?,
+            turn: 0,
             seed: self.seed,
-            start: Instant::now(),
+            slice: 0,
             pairs: Vec::new(),
             failures: Diff::default(),
             parts: Diff::default(),
@@ -82,9 +90,11 @@ impl<'a> Target for Duet<'a> {
 
 /// One client that makes each call on both sides back to back; a coin says where first.
 pub(super) struct DuetSession<'a> {
-    sides: Diff<SqlSession<'a>>,
+    /// Its connections, which take turns.
+    sides: Vec<Diff<SqlSession<'a>>>,
+    turn: usize,
     seed: u64,
-    start: Instant,
+    slice: u32,
     pairs: Vec<Pair>,
     failures: Diff<Failures>,
     /// Pieces of the call under way.
@@ -92,9 +102,9 @@ pub(super) struct DuetSession<'a> {
 }
 
 impl DuetSession<'_> {
-    /// Forgets what was timed and counts from now.
-    pub(super) fn begin(&mut self, start: Instant) {
-        self.start = start;
+    /// Forgets what was timed; what comes belongs to this slice.
+    pub(super) fn begin(&mut self, slice: u32) {
+        self.slice = slice;
         self.take();
     }
 
@@ -106,22 +116,23 @@ impl DuetSession<'_> {
 
 impl Session for DuetSession<'_> {
     async fn call(&mut self, call: u64, _: &mut Vec<Part>) -> Outcome {
-        let at_s = self.start.elapsed().as_secs_f32();
+        self.turn = (self.turn + 1) % self.sides.len();
+        let sides = &mut self.sides[self.turn];
         let before_first = random::bits(self.seed, COIN, call, 0) & 1 == 0;
         let ((outcome, before), (other, after)) = if before_first {
-            let first = timed(&mut self.sides.before, call, &mut self.parts.before).await;
-            (first, timed(&mut self.sides.after, call, &mut self.parts.after).await)
+            let first = timed(&mut sides.before, call, &mut self.parts.before).await;
+            (first, timed(&mut sides.after, call, &mut self.parts.after).await)
         } else {
-            let first = timed(&mut self.sides.after, call, &mut self.parts.after).await;
-            (timed(&mut self.sides.before, call, &mut self.parts.before).await, first)
+            let first = timed(&mut sides.after, call, &mut self.parts.after).await;
+            (timed(&mut sides.before, call, &mut self.parts.before).await, first)
         };
         count(&mut self.failures.before, before);
         count(&mut self.failures.after, after);
-        self.pairs.push(Pair { at_s, label: outcome.label as u32, part: false, took_us: Diff { before, after } });
+        self.pairs.push(Pair { slice: self.slice, label: outcome.label as u32, part: false, took_us: Diff { before, after } });
         // Both sides send the same pieces unless one of them fails or begins again.
         for (before, after) in self.parts.before.iter().zip(&self.parts.after).take_while(|(before, after)| before.label == after.label) {
             let took_us = Diff { before: took_of(before), after: took_of(after) };
-            self.pairs.push(Pair { at_s, label: before.label as u32, part: true, took_us });
+            self.pairs.push(Pair { slice: self.slice, label: before.label as u32, part: true, took_us });
         }
         let lost = outcome.lost || other.lost;
         let error = outcome.error.or(other.error);
