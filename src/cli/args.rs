@@ -245,6 +245,11 @@ pub(super) struct ReplayArgs {
     /// Repeat the last --before run of the same workload exactly, and compare.
     #[arg(long)]
     pub after: bool,
+    /// Compare two copies of the database under one load, with a change on one of them (--apply, --migrations).
+    #[arg(long, conflicts_with_all = ["before", "after"])]
+    pub paired: bool,
+    #[command(flatten)]
+    pub pair: PairedArgs,
     /// Clients that each make a call when the last has ended (closed loop); with --rate or --stages, the most calls in flight.
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: Option<u16>,
@@ -283,9 +288,10 @@ pub(super) struct ReplayArgs {
     /// The seed of rows, statements, parameters and arrivals: the same seed makes the same calls.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What the workload may change: readonly (the server refuses writes), rollback, clone (a copy of the database) or live.
-    #[arg(long, value_enum, default_value = "readonly")]
-    pub writes: WriteMode,
+    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the database;
+    /// the default of --paired, which makes copies) or live.
+    #[arg(long, value_enum)]
+    pub writes: Option<WriteMode>,
     /// The database's name, typed in full, for --writes live.
     #[arg(long, value_name = "DBNAME")]
     pub allow_writes: Option<String>,
@@ -311,6 +317,33 @@ pub(super) struct ReplayArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct PairedArgs {
+    /// With --paired: the change to try, a file of SQL statements.
+    #[arg(long, value_name = "FILE.sql", requires = "paired", conflicts_with_all = ["migrations", "against"])]
+    pub apply: Option<PathBuf>,
+    /// With --paired: the change to try, the pending migrations of a folder.
+    #[arg(long, value_name = "DIR", requires = "paired", conflicts_with = "against")]
+    pub migrations: Option<PathBuf>,
+    /// With --paired: compare with this database as it is, instead of making copies.
+    #[arg(long, value_name = "URL", requires = "paired")]
+    pub against: Option<String>,
+    /// With --paired: duet (each call on both sides) for latency, abba (blocks in turn) for throughput.
+    #[arg(long, value_enum, default_value = "duet", requires = "paired")]
+    pub design: PairedDesign,
+    /// With --paired: do not measure both sides alike first. Halves the time; a bias between the sides stays.
+    #[arg(long, requires = "paired")]
+    pub no_calibration: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PairedDesign {
+    /// Each call on both sides, back to back.
+    Duet,
+    /// Blocks in the order A B B A.
+    Abba,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

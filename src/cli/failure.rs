@@ -6,8 +6,10 @@ use crate::migration::Layout;
 use crate::pg::ConnectError;
 use crate::pg::apply::ApplyError;
 use crate::pg::binaries::NotFound;
+use crate::pg::clone::CloneError;
 use crate::pg::cluster::ClusterError;
 use crate::pg::conninfo::ConninfoError;
+use crate::pg::paired::PairedError;
 use crate::pg::replay::{Fault, ReplayError};
 use crate::pg::snapshot::{NodeError, SnapshotError};
 use crate::replay::workload::WorkloadError;
@@ -110,6 +112,29 @@ impl From<ReplayError> for Failure {
             Fault::Workload => Exit::Usage,
             Fault::Refused => Exit::Refused,
             Fault::Other => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<PairedError> for Failure {
+    fn from(error: PairedError) -> Self {
+        let exit = match error.fault() {
+            Fault::Connection => Exit::Connection,
+            Fault::Workload => Exit::Usage,
+            Fault::Refused => Exit::Refused,
+            Fault::Other => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<CloneError> for Failure {
+    fn from(error: CloneError) -> Self {
+        let exit = match &error {
+            CloneError::Connect(_) => Exit::Connection,
+            CloneError::Server { source, .. } if source.code().is_none() => Exit::Connection,
+            _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

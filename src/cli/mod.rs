@@ -12,6 +12,7 @@ mod failure;
 mod guard;
 mod migrate;
 mod output;
+mod paired;
 mod progress;
 mod replay;
 mod report;

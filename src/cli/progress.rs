@@ -67,7 +67,27 @@ pub(super) fn load(name: &str, warm_up: Duration, duration: Duration, max_calls:
     Load { name: name.to_owned(), warm_up, duration, max_calls, bar, last_line: Mutex::new(None) }
 }
 
+/// Starts showing an experiment, part by part.
+pub(super) fn paired(name: &str) -> Load {
+    load(name, Duration::ZERO, Duration::ZERO, None)
+}
+
 impl Load {
+    /// Takes what a part of an experiment reports.
+    pub(super) fn update_part(&self, part: &str, length: Duration, progress: &Progress) {
+        let p95 = progress.p95_us.map_or_else(|| "—".to_owned(), |p95| crate::units::human_ms(p95 as f64 / 1000.0));
+        let left = length.saturating_sub(progress.elapsed).as_secs();
+        let text = format!("{part}, {left} s left, {} calls, {} errors, p95 {p95}", grouped(progress.calls), grouped(progress.errors));
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(length.as_millis() as u64);
+                bar.set_position(progress.elapsed.as_millis() as u64);
+                bar.set_message(text);
+            }
+            None => self.line(&text),
+        }
+    }
+
     /// Takes what the run reports about once a second.
     pub(super) fn update(&self, phase: Phase, progress: &Progress) {
         let (part, length, done) = match phase {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
-use super::{connection, guard, migrate, output, progress, runs};
+use super::{connection, guard, migrate, output, paired, progress, runs};
 use crate::load::{Arrival, Overflow, Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::replay::{ReplayError, Replayed, Settings, Watch, run_watched};
@@ -34,6 +34,9 @@ pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Fa
         return Err(Failure::usage("write the events of several workloads into one file: give one workload with --events"));
     }
     let source = connection::source(&args.connection)?;
+    if args.paired {
+        return paired::run(&args, &source, &scripts::workloads_only(loads)?, config_path).await;
+    }
     let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
     let stop = Stop::default();
@@ -199,7 +202,7 @@ impl Earlier {
     }
 }
 
-fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+pub(super) fn settings(args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
     let spacing = if args.poisson { Spacing::Poisson } else { Spacing::Uniform };
     let sessions = usize::from(args.max_in_flight.or(args.clients).unwrap_or(IN_FLIGHT));
     let (arrival, duration) = match args.rate {
@@ -241,7 +244,7 @@ fn overflow_of(mode: OverflowMode) -> Overflow {
 }
 
 fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
-    match args.writes {
+    match args.writes.unwrap_or(WriteMode::Readonly) {
         WriteMode::Readonly => Ok(Writes::Readonly),
         WriteMode::Rollback => Ok(Writes::Rollback),
         WriteMode::Clone => Ok(Writes::Clone),
@@ -254,7 +257,7 @@ fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
 }
 
 /// The first Ctrl-C lets calls under way finish, the second gives them up.
-async fn listen(stop: Stop) {
+pub(super) async fn listen(stop: Stop) {
     loop {
         migrate::interrupted().await;
         let again = stop.is_requested();

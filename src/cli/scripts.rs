@@ -71,6 +71,18 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     }
 }
 
+/// Returns the workload files, where scripts cannot be played.
+///
+/// # Errors
+/// Exit 2 when there are scripts.
+pub(super) fn workloads_only(loads: Vec<Load>) -> Result<Vec<Workload>, Failure> {
+    let workload = |load| match load {
+        Load::Workload(workload) => Ok(workload),
+        Load::Scripts(scripts) => Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not scripts", scripts.name()))),
+    };
+    loads.into_iter().map(workload).collect()
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("read workload {}: {error}", path.display())))
 }

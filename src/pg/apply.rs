@@ -70,6 +70,20 @@ pub async fn up(client: &mut Client, directory: &Path, on_event: OnEvent<'_>) ->
     unlock(client, outcome).await
 }
 
+/// Runs the statements of one file without keeping a history: in one transaction, or one by one where a statement of it
+/// cannot run in any. For databases that are thrown away.
+///
+/// # Errors
+/// [`ApplyError::Failed`] with what the server said and how far it got.
+pub async fn file(client: &mut Client, name: &str, text: &str, on_event: OnEvent<'_>) -> Result<Done, ApplyError> {
+    let begun = Instant::now();
+    let mut warnings = Vec::new();
+    let mut session = Session { client, horizon: 0, on_event, healed: Vec::new(), warnings: &mut warnings };
+    session.alone(text).await.map_err(|error| failed(Vec::new(), name.to_owned(), Vec::new(), error.into()))?;
+    let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    Ok(Done { version: 0, name: name.to_owned(), elapsed_ms, healed: session.healed })
+}
+
 /// Takes back one applied migration by its `.down.sql` and removes its history row; others stay as they are.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 mod answer;
 pub mod apply;
 pub mod binaries;
+pub mod clone;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
@@ -10,6 +11,7 @@ mod hidden;
 pub mod measure;
 mod observe;
 mod pipeline;
+pub mod paired;
 pub mod replay;
 pub mod rows;
 pub mod sample;

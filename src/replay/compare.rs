@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diff::Diff;
 use crate::replay::{LabelResult, Run, SeriesPoint};
 use crate::stats::compare::{Side, Subject, Work, overall, sequential, work};
-use crate::stats::{Better, Calibration, Comparison, Design, Exact, Metric, Percentiles, Verdict};
+use crate::stats::{Better, Calibration, Comparison, Design, Exact, Metric, Percentiles, Rounds, Verdict};
 
 /// One percentage point: a smaller change of the share of failing calls is not called one. Convention.
 const ERROR_MARGIN: f64 = 0.01;
@@ -49,6 +49,7 @@ pub fn compare(before: &Run, after: &Run) -> Result<Comparison, CompareError> {
         calibration: Calibration {
             done: false,
             note: "No run of the system against itself; drift between the runs is not measured.".to_owned(),
+            metrics: Vec::new(),
         },
         verdict: overall(&metrics, &works),
         caveats: caveats(before, after, &exact, &metrics),
@@ -107,6 +108,7 @@ fn exact_of(label: &str, before: &LabelResult, after: &LabelResult) -> Exact {
         rows_per_call: Diff { before: rows(before), after: rows(after) },
         plan_changed: before.plan.as_ref().zip(after.plan.as_ref()).map(|(before, after)| before != after),
         indexes: Diff { before: indexes(before), after: indexes(after) },
+        ..Exact::default()
     }
 }
 
@@ -129,9 +131,8 @@ fn total_work(pairs: &[(&str, &LabelResult, &LabelResult)], works: &[Work]) -> W
             before: per_call(|pair| pair.1.blocks.unwrap_or_default()),
             after: per_call(|pair| pair.2.blocks.unwrap_or_default()),
         },
-        rows_per_call: Diff { before: None, after: None },
         plan_changed: Some(works.iter().any(|work| *work != Work::Same)),
-        indexes: Diff { before: Vec::new(), after: Vec::new() },
+        ..Exact::default()
     })
 }
 
@@ -180,7 +181,7 @@ fn slices(series: &[SeriesPoint], run: &Run, of: fn(&SeriesPoint) -> Option<u64>
 }
 
 /// The share of calls that failed, where any did.
-fn error_metric(label: &str, sides: [(u64, u64); 2]) -> Option<Metric> {
+pub(super) fn error_metric(label: &str, sides: [(u64, u64); 2]) -> Option<Metric> {
     if sides.iter().all(|(errors, _)| *errors == 0) {
         return None;
     }
@@ -203,6 +204,7 @@ fn error_metric(label: &str, sides: [(u64, u64); 2]) -> Option<Metric> {
         interval: None,
         mde: None,
         verdict,
+        rounds: Rounds::default(),
     })
 }
 

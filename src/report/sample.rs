@@ -353,6 +353,7 @@ fn metric(label: &str, name: &str, unit: &str, states: Diff<f64>, spread: f64, v
         interval: ratio.map(|ratio| [rounded(ratio * (1.0 - spread)), rounded(ratio * (1.0 + spread))]),
         mde: Some(spread),
         verdict,
+        rounds: crate::stats::Rounds::default(),
     }
 }
 
@@ -363,6 +364,7 @@ fn exact(label: &str, blocks: Diff<f64>, changed: bool, indexes: Diff<Vec<String
         rows_per_call: Diff { before: Some(20.0), after: Some(20.0) },
         plan_changed: Some(changed),
         indexes,
+        ..Exact::default()
     }
 }
 
@@ -379,7 +381,7 @@ pub(crate) fn comparison() -> Comparison {
         schema_version: 1,
         design: Design::Abba,
         rounds: 6,
-        calibration: Calibration { done: true, note: "Before against before showed no difference beyond 3 %.".into() },
+        calibration: Calibration { done: true, note: "Before against before showed no difference beyond 3 %.".into(), metrics: vec![] },
         metrics: vec![
             metric("total", "throughput", "calls/s", Diff { before: 183.0, after: 2_740.0 }, 0.05, Verdict::Better),
             us("total", "p95", 80_000.0, 3_600.0, Verdict::Better),

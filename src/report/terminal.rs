@@ -188,9 +188,10 @@ fn write_run(page: &mut Writer, run: &RunContent) {
 fn write_comparison(page: &mut Writer, comparison: &ComparisonContent) {
     page.heading(&format!("{}: {}", comparison.title, comparison.verdict), comparison.tone);
     page.paragraph(&comparison.design);
+    // What was counted before what was timed: it is next to noiseless.
+    page.section(&comparison.exact);
     page.section(&comparison.totals);
     page.section(&comparison.statements);
-    page.section(&comparison.exact);
 }
 
 /// Text under way, with the layout it is for.

@@ -6,7 +6,7 @@
 //! a difference in time alone must also exceed [`Limits::drift`] before it is called one. See docs/statistics.md#sequential.
 
 use crate::stats::student;
-use crate::stats::{Better, Exact, Metric, Verdict};
+use crate::stats::{Better, Exact, Metric, Rounds, Verdict};
 
 /// Fewer slices than this on a side give no interval.
 pub const MIN_SLICES: usize = 8;
@@ -122,6 +122,7 @@ pub fn sequential(subject: Subject<'_>, before: Side<'_>, after: Side<'_>) -> Me
         interval,
         mde,
         verdict,
+        rounds: Rounds::default(),
     }
 }
 

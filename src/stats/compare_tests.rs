@@ -126,13 +126,7 @@ fn a_missing_value_is_inconclusive() {
 }
 
 fn exact(before: Option<f64>, after: Option<f64>, plan_changed: Option<bool>) -> Exact {
-    Exact {
-        label: "x".to_owned(),
-        blocks_per_call: Diff { before, after },
-        rows_per_call: Diff { before: None, after: None },
-        plan_changed,
-        indexes: Diff { before: Vec::new(), after: Vec::new() },
-    }
+    Exact { label: "x".to_owned(), blocks_per_call: Diff { before, after }, plan_changed, ..Exact::default() }
 }
 
 #[test]

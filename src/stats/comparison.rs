@@ -63,10 +63,43 @@ pub struct Metric {
     pub mde: Option<f64>,
     /// What may be said.
     pub verdict: Verdict,
+    /// What interleaved rounds add; empty for runs measured one after the other.
+    #[serde(flatten)]
+    pub rounds: Rounds,
+}
+
+/// What interleaved rounds say of a metric beyond its interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rounds {
+    /// Rounds (slices or blocks) that had enough calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u32>,
+    /// The p-value of the sign-flip permutation test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
+    /// The same, adjusted for how many metrics were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p_adjusted: Option<f64>,
+    /// The 95 % interval of the ratio by the studentised block bootstrap: a cross-check of `interval`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<[f64; 2]>,
+    /// The ratio by ranks (Hodges–Lehmann), which single wild rounds cannot pull away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank_ratio: Option<f64>,
+    /// The p-value of the Mann–Whitney test against the calibration's rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank_p: Option<f64>,
+    /// About how many further rounds would settle an inconclusive metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needed_more: Option<u32>,
+    /// Whether it can be ruled out that after is worse by the margin or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_worse: Option<bool>,
 }
 
 /// Exact evidence for one statement: counted by the server, next to noiseless.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exact {
     /// The statement.
     pub label: String,
@@ -78,6 +111,19 @@ pub struct Exact {
     pub plan_changed: Option<bool>,
     /// The indexes its plan used.
     pub indexes: Diff<Vec<String>>,
+    /// Bytes of write-ahead log a call, page images included.
+    #[serde(default, skip_serializing_if = "not_counted")]
+    pub wal_bytes_per_call: Diff<Option<f64>>,
+    /// Records of write-ahead log a call; unlike bytes, checkpoints do not move them.
+    #[serde(default, skip_serializing_if = "not_counted")]
+    pub wal_records_per_call: Diff<Option<f64>>,
+    /// Temporary blocks read and written a call.
+    #[serde(default, skip_serializing_if = "not_counted")]
+    pub temp_blocks_per_call: Diff<Option<f64>>,
+}
+
+fn not_counted(per_call: &Diff<Option<f64>>) -> bool {
+    per_call.before.is_none() && per_call.after.is_none()
 }
 
 /// How noise was measured before the change.
@@ -87,6 +133,9 @@ pub struct Calibration {
     pub done: bool,
     /// What followed from it, or why it was not done.
     pub note: String,
+    /// What the system showed against itself, metric by metric; their ratios are the bias that was taken out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// Everything that was compared.

@@ -10,6 +10,7 @@ mod engine;
 mod migrate;
 mod objects;
 mod pgbench;
+mod paired;
 mod plans;
 mod redact;
 mod repair;

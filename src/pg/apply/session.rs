@@ -48,6 +48,20 @@ impl Session<'_> {
         }
     }
 
+    /// Runs a file that has no history statement, telling each of its statements.
+    pub(super) async fn alone(&mut self, file: &str) -> Result<(), StepError> {
+        let statements = split(file);
+        if statements.iter().any(|statement| needs_no_transaction(statement)) {
+            return self.apart(&statements, "").await;
+        }
+        self.client.batch_execute("begin").await.map_err(|source| server("begin", source))?;
+        let result = self.each(&statements).await;
+        // After an error the transaction can only be rolled back; the first error is the one to tell.
+        let ended = self.client.batch_execute(if result.is_ok() { "commit" } else { "rollback" }).await;
+        result?;
+        ended.map_err(|source| server("commit", source))
+    }
+
     /// Runs a file and its history statement in one transaction.
     async fn together(&mut self, texts: &[&str]) -> Result<(), StepError> {
         let transaction = self.client.transaction().await.map_err(|source| server("begin", source))?;

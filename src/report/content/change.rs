@@ -134,18 +134,31 @@ pub fn changed(comparison: Option<&Comparison>) -> Grid {
 }
 
 fn exact(comparison: &Comparison) -> Grid {
-    let titles = ["Statement", "#Blocks a call", "#Rows a call", "Plan", "Index before", "Index after"];
+    let titles = [
+        "Statement",
+        "#Blocks a call",
+        "#Rows a call",
+        "#Log bytes a call",
+        "#Temporary blocks a call",
+        "Plan",
+        "Index before",
+        "Index after",
+    ];
     let mut grid = Grid::new("What the server counted and planned, before → after", &titles);
     for exact in &comparison.exact {
         grid.rows.push(vec![
             Cell::code(&exact.label),
             blocks_cell(exact),
-            Cell::text(rows(exact)),
+            Cell::text(per_call(exact.rows_per_call)),
+            Cell::text(per_call(exact.wal_bytes_per_call)),
+            Cell::text(per_call(exact.temp_blocks_per_call)),
             plan_cell(exact),
             index_cell(&exact.indexes.before),
             index_cell(&exact.indexes.after),
         ]);
     }
+    grid.drop_if_empty("Log bytes a call");
+    grid.drop_if_empty("Temporary blocks a call");
     grid
 }
 
@@ -170,8 +183,8 @@ fn blocks_cell(exact: &Exact) -> Cell {
     }
 }
 
-fn rows(exact: &Exact) -> String {
-    let told = exact.rows_per_call.map(|rows| rows.map_or_else(|| DASH.to_owned(), number));
+fn per_call(counted: Diff<Option<f64>>) -> String {
+    let told = counted.map(|count| count.map_or_else(|| DASH.to_owned(), number));
     if told.before == told.after { told.before } else { both(&told) }
 }
 

@@ -211,6 +211,7 @@ mod tests {
             interval,
             mde: None,
             verdict,
+            rounds: crate::stats::Rounds::default(),
         }
     }
 
