@@ -6,9 +6,15 @@
 //! put to the planner, whose plans make the prices better, and so on (the idea of INUM, Papadomanolakis, Dash, Ailamaki,
 //! VLDB 2007, and CoPhy, Dash, Polyzotis, Ailamaki, PVLDB 2011).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::catalog::Oid;
+
+/// Costs that differ by less than this share are equal: the rounding of sums.
+const SAME: f64 = 1e-6;
+/// How many times what a statement may cost is added where it costs more.
+const FORBIDDEN: f64 = 1e3;
 
 /// The candidates of a part under search by local number, and what the part's statements can do with them.
 #[derive(Debug, Default)]
@@ -20,9 +26,15 @@ pub(super) struct Alternatives {
     pub(super) tables: Vec<Oid>,
     /// By statement, cheapest first; the last needs nothing.
     plans: Vec<Vec<Alternative>>,
-    /// Statements some plan of which needs an item, by item.
-    served: Vec<Vec<usize>>,
+    /// By statement, plans that the planner took although a cheaper one was open to it.
+    traps: Vec<Vec<Trap>>,
+    /// The weighted cost that a statement may reach, by statement.
+    most: Vec<f64>,
+    /// Statements some plan of which needs an item, with the least cost of such plans, by item.
+    served: Vec<Vec<(usize, f64)>>,
     places: HashMap<usize, usize>,
+    /// When a statement was last looked at, by statement, and how often that was done: spares a list a look.
+    looked_at: RefCell<(u64, Vec<u64>)>,
 }
 
 /// A plan.
@@ -34,6 +46,16 @@ struct Alternative {
     needs: Box<[usize]>,
 }
 
+/// A dearer plan that the planner took: its estimates are compared node by node and within a tolerance, so that more
+/// indexes can make a statement dearer.
+#[derive(Debug, Clone, PartialEq)]
+struct Trap {
+    needs: Box<[usize]>,
+    /// It was taken where this was the cheapest plan known; with a better one it is not expected to be.
+    instead_of: f64,
+    cost: f64,
+}
+
 /// A set of items and what it costs by the plans known.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
@@ -41,8 +63,16 @@ pub(super) struct Set {
     pub(super) size: u64,
     /// Weighted cost of the statements, and of writes.
     pub(super) total: f64,
-    /// The plan in effect, by statement.
-    at: Vec<usize>,
+    /// The price of each statement.
+    prices: Vec<Price>,
+}
+
+/// What a statement costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Price {
+    /// The cheapest plan open.
+    at: usize,
+    cost: f64,
 }
 
 /// A change of a set.
@@ -64,10 +94,12 @@ impl Set {
 }
 
 impl Alternatives {
-    /// Starts with the bare cost of each statement.
-    pub(super) fn new(bare: &[f64]) -> Self {
+    /// Starts with the bare cost of each statement, and the cost it may reach.
+    pub(super) fn new(bare: &[f64], most: Vec<f64>) -> Self {
         let nothing = |cost: &f64| vec![Alternative { cost: *cost, needs: Box::default() }];
-        Self { plans: bare.iter().map(nothing).collect(), ..Self::default() }
+        let looked_at = RefCell::new((0, vec![0; bare.len()]));
+        let traps = vec![Vec::new(); bare.len()];
+        Self { plans: bare.iter().map(nothing).collect(), traps, most, looked_at, ..Self::default() }
     }
 
     /// Adds an item to search among.
@@ -100,35 +132,60 @@ impl Alternatives {
         }
         plans.retain(|plan| plan.cost < cost || !within(&needs, &plan.needs));
         for item in &needs {
-            if let Err(at) = self.served[*item].binary_search(&statement) {
-                self.served[*item].insert(at, statement);
-            }
+            serve(&mut self.served[*item], statement, cost);
         }
         let at = plans.partition_point(|plan| plan.cost.total_cmp(&cost).then_with(|| (*plan.needs).cmp(&needs)).is_lt());
         plans.insert(at, Alternative { cost, needs: needs.into() });
         true
     }
 
+    /// Takes in that a statement costs more under a set than the plans known say, by the plan that uses these members.
+    /// Returns whether that was not known.
+    pub(super) fn learn_trap(&mut self, statement: usize, set: &Set, used: &[usize], cost: f64) -> bool {
+        let known = self.price(statement, &set.member);
+        if !cost.is_finite() || cost <= known.cost * (1.0 + SAME) {
+            return false;
+        }
+        let used: Vec<usize> = used.iter().filter_map(|item| self.place(*item)).collect();
+        // Where no member is used, it is some member's presence that counts.
+        let present = |item: &usize| set.member[*item] && self.served[*item].iter().any(|(served, _)| *served == statement);
+        let mut needs = if used.is_empty() { (0..self.items.len()).filter(present).collect() } else { used };
+        needs.sort_unstable();
+        for item in &needs {
+            serve(&mut self.served[*item], statement, cost);
+        }
+        let instead_of = self.plans[statement][known.at].cost * (1.0 - SAME);
+        self.traps[statement].push(Trap { needs: needs.into(), instead_of, cost });
+        true
+    }
+
     /// Prices a set.
     pub(super) fn set(&self, members: &[usize]) -> Set {
-        let mut set = Set { member: vec![false; self.items.len()], size: 0, total: 0.0, at: vec![0; self.plans.len()] };
+        let mut set = Set { member: vec![false; self.items.len()], size: 0, total: 0.0, prices: Vec::with_capacity(self.plans.len()) };
         for item in members {
             set.member[*item] = true;
         }
         set.size = members.iter().map(|item| self.sizes[*item]).sum();
         set.total = members.iter().map(|item| self.writes[*item]).sum();
         for statement in 0..self.plans.len() {
-            set.at[statement] = self.cheapest(statement, &set.member, 0);
-            set.total += self.plans[statement][set.at[statement]].cost;
+            let price = self.price(statement, &set.member);
+            set.total += price.cost;
+            set.prices.push(price);
         }
         set
     }
 
-    /// Returns the cheapest plan open with these members, looking from one on.
-    fn cheapest(&self, statement: usize, member: &[bool], from: usize) -> usize {
-        let plans = &self.plans[statement];
-        let open = plans.iter().skip(from).position(|plan| plan.needs.iter().all(|item| member[*item]));
-        open.map_or(plans.len() - 1, |at| from + at)
+    /// Prices a statement with these members: the cheapest plan open, or the trap that is taken in its place.
+    fn price(&self, statement: usize, member: &[bool]) -> Price {
+        let (plans, most) = (&self.plans[statement], self.most[statement]);
+        let open = |needs: &[usize]| needs.iter().all(|item| member[*item]);
+        let at = plans.iter().position(|plan| open(&plan.needs)).unwrap_or(plans.len() - 1);
+        let mut cost = plans[at].cost;
+        for trap in self.traps[statement].iter().filter(|trap| trap.instead_of <= plans[at].cost && open(&trap.needs)) {
+            cost = cost.max(trap.cost);
+        }
+        // A set that makes a statement dearer than it may be is no answer.
+        Price { at, cost: if cost > most { cost + FORBIDDEN * most.max(1.0) } else { cost } }
     }
 
     /// Returns the bytes a change adds.
@@ -140,12 +197,18 @@ impl Alternatives {
     /// Returns what a change gains; less than 0 for a loss.
     pub(super) fn gain(&self, set: &mut Set, change: &Change) -> f64 {
         let written = |items: &[usize]| items.iter().map(|item| self.writes[*item]).sum::<f64>();
+        let mut gain = written(&change.remove) - written(&change.add);
         flip(set, change);
-        let moved = self.moved(set, change);
+        self.moved(set, change, |statement, price| gain += set.prices[statement].cost - price.cost);
         flip_back(set, change);
-        let saved: f64 =
-            moved.iter().map(|(statement, at)| self.plans[*statement][set.at[*statement]].cost - self.plans[*statement][*at].cost).sum();
-        saved + written(&change.remove) - written(&change.add)
+        gain
+    }
+
+    /// Returns what adding items gains at most, were every plan open that needs one of them.
+    pub(super) fn promise(&self, set: &Set, add: &[usize]) -> f64 {
+        let served = add.iter().flat_map(|item| &self.served[*item]);
+        let saved: f64 = served.map(|(statement, least)| (set.prices[*statement].cost - least).max(0.0)).sum();
+        saved - add.iter().map(|item| self.writes[*item]).sum::<f64>()
     }
 
     /// Makes a change.
@@ -153,37 +216,37 @@ impl Alternatives {
         set.total -= self.gain(set, change);
         set.size = u64::try_from(i128::from(set.size) + self.growth(change)).unwrap_or_default();
         flip(set, change);
-        for (statement, at) in self.moved(set, change) {
-            set.at[statement] = at;
+        let mut moves = Vec::new();
+        self.moved(set, change, |statement, price| moves.push((statement, price)));
+        for (statement, price) in moves {
+            set.prices[statement] = price;
         }
     }
 
-    /// Returns the statements whose plan changes, with their new one; the members have changed already.
-    fn moved(&self, set: &Set, change: &Change) -> Vec<(usize, usize)> {
-        let mut moved: Vec<(usize, usize)> = Vec::new();
-        let mut look = |item: &usize| {
-            for statement in &self.served[*item] {
-                if moved.iter().any(|(other, _)| other == statement) {
+    /// Tells the statements whose price changes, with their new one; the members have changed already.
+    fn moved(&self, set: &Set, change: &Change, mut tell: impl FnMut(usize, Price)) {
+        let mut looked_at = self.looked_at.borrow_mut();
+        let (now, seen) = &mut *looked_at;
+        *now += 1;
+        for item in change.add.iter().chain(&change.remove) {
+            for (statement, _) in &self.served[*item] {
+                if seen[*statement] == *now {
                     continue;
                 }
-                let at = set.at[*statement];
-                let lost = self.plans[*statement][at].needs.iter().any(|item| !set.member[*item]);
-                // Without a loss only a cheaper plan can take its place.
-                let now = self.cheapest(*statement, &set.member, 0);
-                if now < at || lost {
-                    moved.push((*statement, now));
+                seen[*statement] = *now;
+                let price = self.price(*statement, &set.member);
+                if price != set.prices[*statement] {
+                    tell(*statement, price);
                 }
             }
-        };
-        change.add.iter().chain(&change.remove).for_each(&mut look);
-        moved
+        }
     }
 
     /// Returns what is missing for each plan that is cheaper than the one in effect, each once, in order.
     pub(super) fn wishes(&self, set: &Set) -> Vec<Vec<usize>> {
         let mut wishes: Vec<Vec<usize>> = Vec::new();
-        for (plans, at) in self.plans.iter().zip(&set.at) {
-            for plan in &plans[..*at] {
+        for (plans, price) in self.plans.iter().zip(&set.prices) {
+            for plan in &plans[..price.at] {
                 wishes.push(plan.needs.iter().copied().filter(|item| !set.member[*item]).collect());
             }
         }
@@ -192,15 +255,22 @@ impl Alternatives {
         wishes
     }
 
-    /// Returns what one member's going saves and costs each statement: statement and loss.
+    /// Returns what each statement would lose by one member's going: statement and loss.
     pub(super) fn losses(&self, set: &mut Set, member: usize) -> Vec<(usize, f64)> {
         let change = Change { add: Vec::new(), remove: vec![member] };
+        let mut losses = Vec::new();
         flip(set, &change);
-        let moved = self.moved(set, &change);
+        self.moved(set, &change, |statement, price| losses.push((statement, price.cost - set.prices[statement].cost)));
         flip_back(set, &change);
-        let loss =
-            |(statement, at): (usize, usize)| (statement, self.plans[statement][at].cost - self.plans[statement][set.at[statement]].cost);
-        moved.into_iter().map(loss).collect()
+        losses
+    }
+}
+
+/// Notes that a plan of a statement needs an item.
+fn serve(served: &mut Vec<(usize, f64)>, statement: usize, cost: f64) {
+    match served.binary_search_by_key(&statement, |(served, _)| *served) {
+        Ok(at) => served[at].1 = served[at].1.min(cost),
+        Err(at) => served.insert(at, (statement, cost)),
     }
 }
 
@@ -220,7 +290,7 @@ mod tests {
 
     /// Two statements: the first does with 10 alone, better with 11, best with both; the second with 12.
     fn known() -> Alternatives {
-        let mut known = Alternatives::new(&[100.0, 50.0]);
+        let mut known = Alternatives::new(&[100.0, 50.0], vec![110.0, 55.0]);
         for (item, size, writes) in [(10, 5, 1.0), (11, 7, 2.0), (12, 9, 60.0)] {
             known.admit(item, size, writes, 1);
         }
@@ -265,9 +335,29 @@ mod tests {
                 assert_eq!(gain, known.set(from).total - known.set(to).total, "{from:?} to {to:?}");
                 known.apply(&mut set, &change);
                 assert_eq!((set.total, set.size, set.members()), (known.set(to).total, known.set(to).size, to.to_vec()));
-                assert_eq!(set.at, known.set(to).at);
+                assert_eq!(set.prices, known.set(to).prices);
             }
         }
+    }
+
+    #[test]
+    fn a_dearer_plan_that_is_taken_counts_until_there_is_a_better_one() {
+        let mut known = known();
+        let both = known.set(&[0, 2]);
+        assert!(known.learn_trap(1, &both, &[12], 20.0), "with 12 the planner takes another plan than the one known");
+        assert!(!known.learn_trap(1, &both, &[12], 20.0), "known");
+        let total = |known: &Alternatives, members: &[usize]| known.set(members).total;
+        assert_eq!([total(&known, &[0, 2]), total(&known, &[0])], [141.0, 111.0]);
+        assert!(known.learn(1, &[10, 12], 4.0));
+        assert_eq!([total(&known, &[0, 2]), total(&known, &[2])], [125.0, 180.0]);
+    }
+
+    #[test]
+    fn a_set_that_makes_a_statement_too_dear_is_no_answer() {
+        let mut known = known();
+        let set = known.set(&[2]);
+        assert!(known.learn_trap(0, &set, &[12], 111.0));
+        assert!(known.set(&[2]).total > 100_000.0 && known.set(&[0, 2]).total < 200.0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The search on known prices: grow, descend by the best change, and try every member's absence.
+//! The search on known prices: grow, descend by the best change, try every member's absence and some others' presence.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,20 @@ use crate::catalog::Oid;
 /// Changes of one descent: in practice it ends long before.
 const CHANGES_MAX: usize = 200;
 /// Descents from one member's absence, for one set.
-const KICKS_MAX: usize = 60;
+const ABSENCES_MAX: usize = 60;
+/// Descents from one item's presence, for one set.
+const PRESENCES_MAX: usize = 16;
+/// Items of the greatest promise whose presence is tried at all.
+const PROMISING_MAX: usize = 64;
 /// Bytes below which indexes count as equally small: a page more or less decides nothing.
 const SIZE_STEP: f64 = 64.0 * 1024.0;
+
+/// What a descent has to leave as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    absent: Option<usize>,
+    present: Option<usize>,
+}
 
 /// What a set may take.
 #[derive(Debug, Clone, Copy)]
@@ -41,75 +52,115 @@ impl Alternatives {
             }
             let Some((_, change)) = best else { break };
             self.apply(&mut set, &change);
-            self.rid(&mut set, limits);
+            self.rid(&mut set, None);
             sets.push(set);
         }
         sets
     }
 
     /// Takes the best change as long as there is one: what a cheaper plan lacks, with room made for it, or a member gone.
-    pub(super) fn descend(&self, mut set: Set, limits: Limits, banned: Option<usize>) -> Set {
+    pub(super) fn descend(&self, mut set: Set, limits: Limits, held: Held) -> Set {
         for _ in 0..CHANGES_MAX {
-            let order = self.by_loss(&mut set);
+            let mut order = self.by_loss(&mut set);
+            order.retain(|member| held.present != Some(*member));
             let mut best: Option<(f64, Change)> = None;
-            let mut look = |change: Change, set: &mut Set| {
-                let gain = self.gain(set, &change);
-                let better = |(most, found): &(f64, Change)| {
-                    let smaller = self.growth(&change).cmp(&self.growth(found)).then_with(|| change.cmp(found));
-                    gain > *most || (gain == *most && smaller.is_lt())
-                };
-                if gain > limits.gain_above && best.as_ref().is_none_or(better) {
-                    best = Some((gain, change));
-                }
-            };
-            for add in self.wishes(&set) {
-                if banned.is_some_and(|banned| add.contains(&banned)) {
-                    continue;
+            let wishes = self.wishes(&set).into_iter().filter(|add| held.absent.is_none_or(|absent| !add.contains(&absent)));
+            let mut wishes: Vec<(f64, Vec<usize>)> = wishes.map(|add| (self.promise(&set, &add), add)).collect();
+            wishes.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            for (promise, add) in wishes {
+                // The others promise less than this one gains.
+                if promise <= limits.gain_above || best.as_ref().is_some_and(|(most, _)| promise < *most) {
+                    break;
                 }
                 for change in self.with_room(&set, add, &order, limits) {
-                    look(change, &mut set);
+                    if let Some(found) = self.better(&mut set, change, limits, &best) {
+                        best = Some(found);
+                    }
                 }
             }
             for member in &order {
-                look(Change { add: Vec::new(), remove: vec![*member] }, &mut set);
+                let change = Change { add: Vec::new(), remove: vec![*member] };
+                if let Some(found) = self.better(&mut set, change, limits, &best) {
+                    best = Some(found);
+                }
             }
             let Some((_, change)) = best else { break };
             self.apply(&mut set, &change);
-            self.rid(&mut set, limits);
+            self.rid(&mut set, held.present);
         }
         set
     }
 
-    /// Descends, then once more from each member's absence, as long as that finds a cheaper set.
-    pub(super) fn polish(&self, set: Set, limits: Limits) -> Set {
-        let mut best = self.descend(set, limits, None);
-        let mut kicks = 0;
-        let mut open = best.members();
-        while let Some(member) = open.pop() {
-            if kicks == KICKS_MAX {
-                break;
+    /// Returns a change with its gain if it gains more than the best; the smaller and first of equals.
+    fn better(&self, set: &mut Set, change: Change, limits: Limits, best: &Option<(f64, Change)>) -> Option<(f64, Change)> {
+        let gain = self.gain(set, &change);
+        let beats = |(most, found): &(f64, Change)| {
+            let smaller = || self.growth(&change).cmp(&self.growth(found)).then_with(|| change.cmp(found));
+            gain > *most || (gain == *most && smaller().is_lt())
+        };
+        (gain > limits.gain_above && best.as_ref().is_none_or(beats)).then_some((gain, change))
+    }
+
+    /// Descends, then once more from each member's absence and from others' presence, as long as that finds a cheaper set.
+    ///
+    /// Items before `fresh` were searched among before: only what is new among the rest is worth the time.
+    pub(super) fn polish(&self, set: Set, limits: Limits, fresh: usize) -> Set {
+        let mut best = self.descend(set, limits, Held::default());
+        let mut absences = 0;
+        loop {
+            let is_new = fresh == 0 || (fresh..self.items.len()).any(|item| best.has(item));
+            let members = if is_new { self.by_loss(&mut best) } else { Vec::new() };
+            let mut better = None;
+            for member in members {
+                absences += 1;
+                if absences > ABSENCES_MAX || better.is_some() {
+                    break;
+                }
+                let mut kicked = best.clone();
+                self.apply(&mut kicked, &Change { add: Vec::new(), remove: vec![member] });
+                better = self.kicked(&best, kicked, limits, Held { absent: Some(member), present: None });
             }
-            kicks += 1;
-            let mut kicked = best.clone();
-            self.apply(&mut kicked, &Change { add: Vec::new(), remove: vec![member] });
-            let without = self.descend(kicked, limits, Some(member));
-            let again = self.descend(without, limits, None);
-            if again.total < best.total - limits.gain_above.max(0.0) {
-                best = again;
-                open = best.members();
+            if better.is_none() {
+                better = self.presences(&best, limits, fresh).into_iter().find_map(|(set, held)| self.kicked(&best, set, limits, held));
+            }
+            match better {
+                Some(found) => best = found,
+                None => return best,
             }
         }
-        best
+    }
+
+    /// Descends from a changed set, first with the change held; returns what is cheaper than before.
+    fn kicked(&self, before: &Set, set: Set, limits: Limits, held: Held) -> Option<Set> {
+        let held = self.descend(set, limits, held);
+        let found = self.descend(held, limits, Held::default());
+        (found.total < before.total - limits.gain_above).then_some(found)
+    }
+
+    /// Returns sets with one item more, and without what is missed least beside it; the cheapest few.
+    fn presences(&self, set: &Set, limits: Limits, fresh: usize) -> Vec<(Set, Held)> {
+        let may = |item: &usize| !set.has(*item) && self.sizes[*item] <= limits.size;
+        let mut items: Vec<(f64, usize)> = (fresh..self.items.len()).filter(may).map(|item| (self.promise(set, &[item]), item)).collect();
+        items.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut sets: Vec<(Set, Held)> = Vec::new();
+        for (_, item) in items.into_iter().take(PROMISING_MAX).filter(|(promise, _)| *promise > 0.0) {
+            let held = Held { absent: None, present: Some(item) };
+            let mut kicked = set.clone();
+            self.apply(&mut kicked, &Change { add: vec![item], remove: Vec::new() });
+            self.rid(&mut kicked, held.present);
+            sets.push((self.shrink(kicked, limits, held), held));
+        }
+        sets.sort_by(|a, b| a.0.total.total_cmp(&b.0.total));
+        sets.truncate(PRESENCES_MAX);
+        sets
     }
 
     /// Takes away the least missed a byte until the rest is within the limits.
-    pub(super) fn shrink(&self, mut set: Set, limits: Limits) -> Set {
+    pub(super) fn shrink(&self, mut set: Set, limits: Limits, held: Held) -> Set {
         while set.size > limits.size || self.most_on_a_table(&set) > limits.per_table {
             let crowded = self.crowded(&set, limits);
-            let order = self.by_loss(&mut set);
-            let Some(member) = order.into_iter().find(|member| set.size > limits.size || crowded.contains(&self.tables[*member])) else {
-                break;
-            };
+            let mut order = self.by_loss(&mut set).into_iter().filter(|member| held.present != Some(*member));
+            let Some(member) = order.find(|member| set.size > limits.size || crowded.contains(&self.tables[*member])) else { break };
             self.apply(&mut set, &Change { add: Vec::new(), remove: vec![member] });
         }
         set
@@ -129,15 +180,13 @@ impl Alternatives {
         }
     }
 
-    /// Takes away members that are not missed at all.
-    fn rid(&self, set: &mut Set, limits: Limits) {
-        loop {
-            let spare = set.members().into_iter().find(|member| {
-                let change = Change { add: Vec::new(), remove: vec![*member] };
-                self.gain(set, &change) >= 0.0_f64.max(limits.gain_above.min(0.0))
-            });
-            let Some(member) = spare else { return };
-            self.apply(set, &Change { add: Vec::new(), remove: vec![member] });
+    /// Takes away members that are not missed at all, but for one.
+    fn rid(&self, set: &mut Set, but: Option<usize>) {
+        for member in set.members() {
+            let change = Change { add: Vec::new(), remove: vec![member] };
+            if but != Some(member) && self.gain(set, &change) >= 0.0 {
+                self.apply(set, &change);
+            }
         }
     }
 
@@ -162,18 +211,17 @@ impl Alternatives {
         let mut ways = Vec::new();
         let mut several = change.clone();
         for member in order {
-            if self.fits(set, &several, limits) {
-                break;
-            }
             if self.is_in_the_way(set, &several, *member, limits) {
                 several.remove.push(*member);
+                if self.fits(set, &several, limits) {
+                    ways.push(several);
+                    break;
+                }
             }
         }
-        if self.fits(set, &several, limits) {
-            ways.push(several);
-        }
+        let mut one = change;
         for member in order {
-            let one = Change { remove: vec![*member], ..change.clone() };
+            one.remove = vec![*member];
             if self.fits(set, &one, limits) {
                 ways.push(one);
                 break;
@@ -185,7 +233,7 @@ impl Alternatives {
 
     fn is_in_the_way(&self, set: &Set, change: &Change, member: usize, limits: Limits) -> bool {
         let too_large = i128::from(set.size) + self.growth(change) > i128::from(limits.size);
-        too_large || self.count(set, change, self.tables[member]) > limits.per_table
+        too_large || (limits.per_table != usize::MAX && self.count(set, change, self.tables[member]) > limits.per_table)
     }
 
     fn fits(&self, set: &Set, change: &Change, limits: Limits) -> bool {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
 use super::alternatives::{Alternatives, Set};
-use super::descent::Limits;
+use super::descent::{Held, Limits};
 use super::frontier::Archive;
 use super::prune::Pool;
 use super::state::{Search, State};
@@ -19,11 +19,13 @@ use crate::catalog::Oid;
 const PER_TABLE: [usize; 3] = [3, 2, 1];
 /// Steps of the ladder of sizes from one size to twice that. Rungs are the tables' size, halved or doubled so often:
 /// budgets are mostly given as shares of it.
-const STEPS: i32 = 4;
+const STEPS: i32 = 3;
 /// Rungs below the tables' size: budgets of less than half a per cent are found by what is passed through.
 const RUNGS_BELOW: i32 = 8;
 /// How often what the planner says of a set may start the search of a rung again.
 const ROUNDS: usize = 3;
+/// How many of the sets a rung starts from are searched around.
+const POLISHED: usize = 2;
 /// The least share of the workload's cost that counts as a gain.
 const GAIN_MIN: f64 = 1e-6;
 
@@ -32,18 +34,16 @@ const GAIN_MIN: f64 = 1e-6;
 pub(super) struct Explored {
     known: Alternatives,
     pub(super) archive: Archive,
-    /// How many candidates there were when it was last searched in full.
+    /// How many candidates there were when it was last searched in full, the first of all.
     searched: usize,
 }
 
 impl<M: CostModel + ?Sized> Search<'_, '_, M> {
     /// Returns what is known of a part before anything is asked.
     pub(super) fn unexplored(&self, part: &Part) -> Explored {
-        Explored {
-            known: Alternatives::new(&self.bare_of(part).into_values().collect::<Vec<_>>()),
-            archive: Archive::default(),
-            searched: 0,
-        }
+        let bare: Vec<f64> = self.bare_of(part).into_values().collect();
+        let most = bare.iter().map(|bare| self.guard.most(*bare)).collect();
+        Explored { known: Alternatives::new(&bare, most), archive: Archive::default(), searched: 0 }
     }
 
     /// Learns what each candidate does alone and what the pool's plans say, and keeps the sets of one quick search; returns
@@ -84,13 +84,13 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         if explored.searched == explored.known.items.len() {
             return true;
         }
-        explored.searched = explored.known.items.len();
         let Some(crowded) = self.descend_ladder(part, pool, explored, width, tables_bytes, usize::MAX) else { return false };
         for per_table in PER_TABLE {
             if per_table < crowded && self.descend_ladder(part, pool, explored, width, tables_bytes, per_table).is_none() {
                 return false;
             }
         }
+        explored.searched = explored.known.items.len();
         true
     }
 
@@ -130,8 +130,9 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         above: Option<&Set>,
         thorough: bool,
     ) -> Option<Set> {
-        let mut starts: Vec<Vec<usize>> = above.iter().map(|set| explored.known.shrink((*set).clone(), limits).members()).collect();
-        let mut found = None;
+        let mut starts: Vec<Vec<usize>> =
+            above.iter().map(|set| explored.known.shrink((*set).clone(), limits, Held::default()).members()).collect();
+        let mut answer = None;
         for round in 0..ROUNDS {
             if self.prices.out_of_time() {
                 return None;
@@ -139,11 +140,20 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
             let known = &explored.known;
             let seen = explored.archive.cheapest(limits.size).into_iter();
             let seen = seen.map(|members| members.iter().filter_map(|item| known.place(*item)).collect::<Vec<_>>());
-            let grown = known.grow(limits).pop().map(|set| set.members());
+            // What grows from nothing was seen before by a narrower search, and by the first round.
+            let fresh = explored.searched == 0 && round == 0;
+            let grown = fresh.then(|| known.grow(limits).pop()).flatten().map(|set| set.members());
             let all: Vec<Vec<usize>> = starts.drain(..).chain(seen).chain(grown).collect();
-            let descended = |start: &Vec<usize>| known.descend(known.shrink(known.set(start), limits), limits, None);
-            let best = all.iter().map(descended).reduce(|best, other| if other.total < best.total { other } else { best })?;
-            let best = if thorough { known.polish(best, limits) } else { best };
+            let descended =
+                |start: Vec<usize>| known.descend(known.shrink(known.set(&start), limits, Held::default()), limits, Held::default());
+            let mut found: Vec<Set> = all.into_iter().map(descended).collect();
+            found.sort_by(|a, b| a.total.total_cmp(&b.total));
+            found.dedup_by(|a, b| a.members() == b.members());
+            if thorough && round == 0 {
+                found.truncate(POLISHED);
+                found = found.into_iter().map(|set| known.polish(set, limits, explored.searched)).collect();
+            }
+            let best = found.into_iter().reduce(|best, other| if other.total < best.total { other } else { best })?;
             let tidied = known.tidy(best.clone(), |losses, writes| {
                 let losses: Vec<(usize, f64)> = losses.iter().map(|(at, loss)| (part.queries[*at], *loss)).collect();
                 self.is_worth(&losses, writes)
@@ -154,12 +164,12 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
                 news |= self.wonder(part, pool, &best, explored);
             }
             starts.push(best.members());
-            found = Some(best);
+            answer = Some(best);
             if !news {
                 break;
             }
         }
-        found
+        answer
     }
 
     /// Has a set planned, keeps it, and learns; returns whether there was anything to learn.
@@ -172,7 +182,9 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         }
         let mut news = false;
         for (at, planned) in state.plans.iter().enumerate() {
-            news |= explored.known.learn(at, &planned.used, planned.cost * self.prices.weight(planned.question.query));
+            let cost = planned.cost * self.prices.weight(planned.question.query);
+            news |= explored.known.learn(at, &planned.used, cost);
+            news |= explored.known.learn_trap(at, set, &planned.used, cost);
         }
         news
     }

@@ -51,7 +51,12 @@ impl Guard {
 
     /// Returns whether a statement may cost this much.
     pub(super) fn allows(self, cost: f64, bare: f64) -> bool {
-        cost <= bare * WORSE_MAX
+        cost <= self.most(bare)
+    }
+
+    /// Returns what a statement of this cost may cost.
+    pub(super) fn most(self, bare: f64) -> f64 {
+        bare * WORSE_MAX
     }
 
     /// Returns whether one statement's own gain is worth an index.
