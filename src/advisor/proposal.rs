@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Candidate;
+use crate::catalog::QualifiedName;
 use crate::diff::Diff;
 use crate::units::Bytes;
 
@@ -131,7 +132,7 @@ pub struct NewStatistics {
     /// What to gather them on, as `CREATE STATISTICS … ON` takes it: `(lower(email))`, `a, b`.
     pub on: String,
     /// The table.
-    pub table: crate::catalog::QualifiedName,
+    pub table: QualifiedName,
 }
 
 /// What a proposal does to one statement.
@@ -170,4 +171,14 @@ pub struct Refused {
     pub candidate: String,
     /// Why not.
     pub reason: String,
+    /// The existing index that is kept, where its going was considered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<QualifiedName>,
+}
+
+impl Refused {
+    /// Refuses a new index.
+    pub fn new(candidate: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { candidate: candidate.into(), reason: reason.into(), keeps: None }
+    }
 }

@@ -12,7 +12,7 @@ use super::args::{AuditArgs, AuditFormat, Connection, SizeLimit};
 use super::failure::{Exit, Failure};
 use super::{connection, demo, output, snapshot, workload};
 use crate::advisor::{Advice, Budget};
-use crate::catalog::{Node, Oid, Snapshot, Table};
+use crate::catalog::{Node, Oid, QualifiedName, Snapshot, Table};
 use crate::findings::{self, Finding, Severity};
 use crate::migration::plan::{self, Options};
 use crate::migration::{Layout, Migration};
@@ -98,7 +98,9 @@ impl Audit {
     ) -> Result<Self, Failure> {
         let Answer { advice, unmodelled } = advice::advise(snapshot, budget, how).await?;
         let migrations = plan::write(&advice.proposals, snapshot, first_version, options);
-        Ok(Self { findings: findings::audit(snapshot), advice, unmodelled, migrations })
+        let mut findings = findings::audit(snapshot);
+        agree(&mut findings, &advice);
+        Ok(Self { findings, advice, unmodelled, migrations })
     }
 
     /// Returns the document; `folder` is where the migrations were written, when they were.
@@ -111,6 +113,18 @@ impl Audit {
             entry.folder = folder.map(|folder| folder_of(folder, migration).display().to_string());
         }
         document
+    }
+}
+
+/// Has a finding that an index is spare say what the statements say of it: that it is missed.
+fn agree(findings: &mut [Finding], advice: &Advice) {
+    let spare = |finding: &&mut Finding| ["redundant-index", "duplicate-index"].contains(&finding.rule.as_str());
+    for finding in findings.iter_mut().filter(spare) {
+        let named = |name: &QualifiedName| finding.object.schema.as_deref() == Some(&name.schema) && finding.object.name == name.name;
+        if let Some(kept) = advice.refused.iter().find(|refused| refused.keeps.as_ref().is_some_and(named)) {
+            finding.severity = Severity::Info;
+            finding.help = format!("Keep it as long as that statement matters: {}.", kept.reason);
+        }
     }
 }
 
@@ -265,4 +279,32 @@ fn print(document: &AuditDocument, format: AuditFormat) -> Result<(), Failure> {
 pub(super) fn counts(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     format!("{} critical, {} warnings, {} notes", count(Severity::Critical), count(Severity::Warning), count(Severity::Info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advisor::Refused;
+    use crate::findings::{Object, ObjectKind};
+
+    fn spare(name: &str) -> Finding {
+        let object = Object { kind: ObjectKind::Index, schema: Some("public".into()), table: Some("t".into()), name: name.into() };
+        Finding {
+            rule: "redundant-index".into(),
+            severity: Severity::Warning,
+            object,
+            message: format!("{name} is covered."),
+            evidence: Vec::new(),
+            help: format!("drop index {name}"),
+        }
+    }
+
+    #[test]
+    fn an_index_that_a_statement_would_miss_is_not_said_to_go() {
+        let mut findings = vec![spare("kept"), spare("gone")];
+        let kept = Refused { keeps: Some(QualifiedName::new("public", "kept")), ..Refused::new("drop of public.kept", "it is missed") };
+        agree(&mut findings, &Advice { refused: vec![Refused::new("t (a)", "too small"), kept], ..Advice::default() });
+        assert_eq!((findings[0].severity, findings[0].help.contains("it is missed")), (Severity::Info, true));
+        assert_eq!((findings[1].severity, findings[1].help.as_str()), (Severity::Warning, "drop index gone"));
+    }
 }

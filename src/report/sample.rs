@@ -192,13 +192,10 @@ pub(crate) fn advice() -> Advice {
         },
         proposals: vec![list, email, unused],
         refused: vec![
-            Refused { candidate: "leads (id)".into(), reason: "already covered by leads_pkey".into() },
-            Refused { candidate: "leads (status)".into(), reason: "too little gain (1.2 % of the workload's cost)".into() },
-            Refused { candidate: format!("{HOSTILE} (id)"), reason: "the planner does not use it".into() },
-            Refused {
-                candidate: "leads (status, id)".into(),
-                reason: "writes would pay more than reads gain: 48 000 updates of status would stop being HOT".into(),
-            },
+            Refused::new("leads (id)", "already covered by leads_pkey"),
+            Refused::new("leads (status)", "too little gain (1.2 % of the workload's cost)"),
+            Refused::new(format!("{HOSTILE} (id)"), "the planner does not use it"),
+            Refused::new("leads (status, id)", "writes would pay more than reads gain: 48 000 updates of status would stop being HOT"),
         ],
         model: "statistics twin on PostgreSQL 15.18".into(),
         caveats: vec!["The twin lacks extension postgis (it is not installed on this machine).".into()],

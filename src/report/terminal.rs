@@ -395,8 +395,7 @@ mod tests {
     #[test]
     fn long_lists_are_cut_with_a_count() {
         let mut document = sample::audit();
-        let refused =
-            |number: usize| crate::advisor::Refused { candidate: format!("t (c{number})"), reason: "table too small (3 pages)".into() };
+        let refused = |number: usize| crate::advisor::Refused::new(format!("t (c{number})"), "table too small (3 pages)");
         document.refused = (0..40).map(refused).collect();
         document.proposals[0].sql = Some((0..30).map(|number| format!("CREATE INDEX i{number}")).collect::<Vec<_>>().join(";\n"));
         let text = audit(&document, NARROW);

@@ -29,11 +29,8 @@ pub(super) fn refused<M: CostModel + ?Sized>(
     proposals: &[(usize, Proposal)],
     writes: &Writes<'_, '_>,
 ) -> Vec<Refused> {
-    let mut refused: Vec<(u8, Refused)> =
-        unpriced.iter().map(|(candidate, reason)| (0, Refused { candidate: label(candidate), reason: reason.clone() })).collect();
-    refused.extend(
-        prices.refused.iter().map(|(candidate, refusal)| (0, Refused { candidate: label(candidate), reason: refusal.reason.clone() })),
-    );
+    let mut refused: Vec<(u8, Refused)> = unpriced.iter().map(|(candidate, reason)| (0, Refused::new(label(candidate), reason))).collect();
+    refused.extend(prices.refused.iter().map(|(candidate, refusal)| (0, Refused::new(label(candidate), &refusal.reason))));
     let proposed: BTreeMap<usize, &str> = proposals.iter().map(|(candidate, proposal)| (*candidate, proposal.name.as_str())).collect();
     let percent = |gain: f64| if selection.workload > 0.0 { gain / selection.workload * 100.0 } else { 0.0 };
     for at in (0..prices.candidates.len()).filter(|at| !selection.chosen.contains(at)) {
@@ -55,7 +52,7 @@ pub(super) fn refused<M: CostModel + ?Sized>(
             }
             (None, None) => (5, "no plan uses it: what exists or another candidate serves the statements better".to_owned()),
         };
-        refused.push((rank, Refused { candidate: label(&candidate), reason }));
+        refused.push((rank, Refused::new(label(&candidate), reason)));
     }
     refused.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.candidate.cmp(&b.1.candidate)));
     refused.into_iter().map(|(_, refused)| refused).collect()

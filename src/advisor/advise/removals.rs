@@ -56,6 +56,7 @@ fn kept<M: CostModel + ?Sized>(explain: &Explain<'_, '_, '_, M>, missed: &Missed
             missed.by.name.name,
             (after / before - 1.0) * 100.0,
         ),
+        keeps: Some(missed.index.name.clone()),
     }
 }
 
