@@ -7,9 +7,13 @@ use crate::catalog::Oid;
 
 /// Changes of one descent: in practice it ends long before.
 const CHANGES_MAX: usize = 200;
-/// Descents from one member's absence, for one set.
+/// Descents from one member's absence for one set, times its members: where there are many, each matters less.
+const ABSENCES: usize = 1_800;
+/// The most descents from one member's absence for one set.
 const ABSENCES_MAX: usize = 60;
-/// Descents from one item's presence, for one set.
+/// Descents from one item's presence for one set, times its members.
+const PRESENCES: usize = 600;
+/// The most descents from one item's presence for one set.
 const PRESENCES_MAX: usize = 16;
 /// Items of the greatest promise whose presence is tried at all.
 const PROMISING_MAX: usize = 64;
@@ -110,10 +114,11 @@ impl Alternatives {
         loop {
             let is_new = fresh == 0 || (fresh..self.items.len()).any(|item| best.has(item));
             let members = if is_new { self.by_loss(&mut best) } else { Vec::new() };
+            let most = ABSENCES_MAX.min(ABSENCES / members.len().max(1));
             let mut better = None;
             for member in members {
                 absences += 1;
-                if absences > ABSENCES_MAX || better.is_some() {
+                if absences > most || better.is_some() {
                     break;
                 }
                 let mut kicked = best.clone();
@@ -151,7 +156,7 @@ impl Alternatives {
             sets.push((self.shrink(kicked, limits, held), held));
         }
         sets.sort_by(|a, b| a.0.total.total_cmp(&b.0.total));
-        sets.truncate(PRESENCES_MAX);
+        sets.truncate(PRESENCES_MAX.min(PRESENCES / set.members().len().max(1)));
         sets
     }
 

@@ -26,6 +26,8 @@ const RUNGS_BELOW: i32 = 8;
 const ROUNDS: usize = 3;
 /// How many of the sets a rung starts from are searched around.
 const POLISHED: usize = 2;
+/// Growths of up to this many sets have each of them planned.
+const VERIFIED_ALL: usize = 50;
 /// The least share of the workload's cost that counts as a gain.
 const GAIN_MIN: f64 = 1e-6;
 
@@ -34,6 +36,8 @@ const GAIN_MIN: f64 = 1e-6;
 pub(super) struct Explored {
     known: Alternatives,
     pub(super) archive: Archive,
+    /// Sets passed through while growing from nothing, smallest first.
+    grown: Vec<Vec<usize>>,
     /// How many candidates there were when it was last searched in full, the first of all.
     searched: usize,
 }
@@ -43,7 +47,7 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
     pub(super) fn unexplored(&self, part: &Part) -> Explored {
         let bare: Vec<f64> = self.bare_of(part).into_values().collect();
         let most = bare.iter().map(|bare| self.guard.most(*bare)).collect();
-        Explored { known: Alternatives::new(&bare, most), archive: Archive::default(), searched: 0 }
+        Explored { known: Alternatives::new(&bare, most), archive: Archive::default(), grown: Vec::new(), searched: 0 }
     }
 
     /// Learns what each candidate does alone and what the pool's plans say, and keeps the sets of one quick search; returns
@@ -73,8 +77,15 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         }
         self.ask(part, questions, &mut explored.known);
         let limits = Limits { size: u64::MAX, per_table: usize::MAX, gain_above: self.least_gain() };
-        for set in explored.known.grow(limits) {
-            self.verify(part, &set, explored, width);
+        let grown = explored.known.grow(limits);
+        explored.grown = grown.iter().map(Set::members).collect();
+        // Every set is priced for a small part; of a large one, steps of a tenth are near enough to any size.
+        let mut size = 0.0;
+        for set in &grown {
+            if grown.len() <= VERIFIED_ALL || set.size as f64 >= size * 1.1 {
+                size = set.size as f64;
+                self.verify(part, set, explored, width);
+            }
         }
         !self.prices.out_of_time()
     }
@@ -140,9 +151,10 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
             let known = &explored.known;
             let seen = explored.archive.cheapest(limits.size).into_iter();
             let seen = seen.map(|members| members.iter().filter_map(|item| known.place(*item)).collect::<Vec<_>>());
-            // What grows from nothing was seen before by a narrower search, and by the first round.
+            // What grew from nothing was seen before by a narrower search, and by the first round.
             let fresh = explored.searched == 0 && round == 0;
-            let grown = fresh.then(|| known.grow(limits).pop()).flatten().map(|set| set.members());
+            let fits = |members: &&Vec<usize>| members.iter().map(|item| known.sizes[*item]).sum::<u64>() <= limits.size;
+            let grown = explored.grown.iter().rev().find(fits).filter(|_| fresh).cloned();
             let all: Vec<Vec<usize>> = starts.drain(..).chain(seen).chain(grown).collect();
             let descended =
                 |start: Vec<usize>| known.descend(known.shrink(known.set(&start), limits, Held::default()), limits, Held::default());

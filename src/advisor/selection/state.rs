@@ -67,15 +67,13 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         Planned { question, cost, used }
     }
 
-    /// Returns what a member's going would cost, weighted, by statement.
-    fn losses(&mut self, state: &State, member: usize) -> Vec<(usize, f64)> {
-        let users: Vec<&Planned> = state.plans.iter().filter(|planned| planned.used.contains(&member)).collect();
-        let without: Vec<Question> = users.iter().map(|planned| self.prices.changed(&planned.question, &[], &[member])).collect();
-        self.prices.fetch(without.iter().cloned());
-        let mut losses = Vec::with_capacity(users.len());
-        for (planned, question) in users.iter().zip(without) {
-            let query = question.query;
-            losses.push((query, (self.prices.answer(&question).0 - planned.cost) * self.prices.weight(query)));
+    /// Returns what statements would lose, weighted, were these questions put in the place of theirs.
+    fn losses(&mut self, part: &Part, state: &State, questions: Vec<Question>) -> Vec<(usize, f64)> {
+        let mut losses = Vec::with_capacity(questions.len());
+        for question in questions {
+            let Ok(at) = part.queries.binary_search(&question.query) else { continue };
+            let loss = self.prices.answer(&question).0 - state.plans[at].cost;
+            losses.push((question.query, loss * self.prices.weight(question.query)));
         }
         losses
     }
@@ -94,28 +92,36 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         let mut state = self.state(part, set);
         let mut changed = false;
         loop {
-            let mut least: Option<(f64, usize)> = None;
-            let members: Vec<usize> = state.members.iter().copied().collect();
-            // What one of them would cost in plans is asked for all at once.
-            let all: Vec<Question> = members
-                .iter()
-                .flat_map(|member| {
-                    state.plans.iter().filter(|planned| planned.used.contains(member)).map(move |planned| (planned, *member))
-                })
-                .map(|(planned, member)| self.prices.changed(&planned.question, &[], &[member]))
-                .collect();
-            self.prices.fetch(all);
-            for member in members {
-                let losses = self.losses(&state, member);
-                if !self.is_worth(&losses, self.writes[member]) {
-                    let loss = losses.iter().map(|(_, loss)| loss).sum::<f64>() - self.writes[member];
-                    if least.is_none_or(|(found, _)| loss < found) {
-                        least = Some((loss, member));
+            let mut users: BTreeMap<usize, Vec<Question>> = state.members.iter().map(|member| (*member, Vec::new())).collect();
+            for planned in &state.plans {
+                for member in &planned.used {
+                    if let Some(questions) = users.get_mut(member) {
+                        questions.push(self.prices.changed(&planned.question, &[], &[*member]));
                     }
                 }
             }
-            let Some((_, member)) = least else { return changed.then_some(state) };
-            let rest: Vec<usize> = state.members.iter().copied().filter(|other| *other != member).collect();
+            self.prices.fetch(users.values().flatten().cloned());
+            let mut spare: Vec<(f64, usize, BTreeSet<usize>)> = Vec::new();
+            for (member, questions) in users {
+                let losses = self.losses(part, &state, questions);
+                if !self.is_worth(&losses, self.writes[member]) {
+                    let loss = losses.iter().map(|(_, loss)| loss).sum::<f64>() - self.writes[member];
+                    spare.push((loss, member, losses.into_iter().map(|(query, _)| query).collect()));
+                }
+            }
+            if spare.is_empty() {
+                return changed.then_some(state);
+            }
+            spare.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            // Those that no statement has in common with another that goes can go at once.
+            let (mut going, mut touched) = (BTreeSet::new(), BTreeSet::new());
+            for (_, member, queries) in spare {
+                if touched.is_disjoint(&queries) && self.prices.served[member].iter().all(|query| !touched.contains(query)) {
+                    touched.extend(self.prices.served[member].iter().copied());
+                    going.insert(member);
+                }
+            }
+            let rest: Vec<usize> = state.members.iter().copied().filter(|other| !going.contains(other)).collect();
             state = self.state(part, &rest);
             changed = true;
         }
