@@ -26,7 +26,7 @@ const CLIENTS: u16 = 8;
 const IN_FLIGHT: u16 = 64;
 const DURATION: Duration = Duration::from_secs(60);
 const WARM_UP: Duration = Duration::from_secs(10);
-const SEED: u64 = 1;
+pub(super) const SEED: u64 = 1;
 
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
     let loads = scripts::loads(&args)?;
@@ -57,8 +57,11 @@ async fn one(args: &ReplayArgs, source: &Source, load: &Load, writes: Writes, st
     let name = load.name();
     let earlier = if args.after { Some(Earlier::of(&args.reports, &name)?) } else { None };
     let settings = match &earlier {
-        Some(earlier) => earlier.settings(args, writes)?,
-        None => settings(args, writes)?,
+        Some(earlier) => earlier.settings(args, load, writes)?,
+        None => match load.traffic().map(|traffic| traffic.settings(args, writes)).transpose()?.flatten() {
+            Some(settings) => settings,
+            None => settings(args, writes)?,
+        },
     };
     let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
     let mut replayed = measure_with(source, load, &settings, samples, args.events.as_deref(), stop).await?;
@@ -120,6 +123,7 @@ async fn measure_with(
         let mut replayed = match &load {
             Load::Workload(workload) => run_watched(&source, workload, &settings, samples, watch)?,
             Load::Scripts(scripts) => run_scripts(&source, scripts, &settings, watch)?,
+            Load::Traffic(traffic) => traffic.run(&source, &settings, watch)?,
         };
         if let Some(mut file) = events {
             file.flush().map_err(ReplayError::Events)?;
@@ -157,7 +161,7 @@ impl Earlier {
     }
 
     /// Takes the settings of the run before; an option that says otherwise is refused, since the two could not be compared.
-    fn settings(&self, args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+    fn settings(&self, args: &ReplayArgs, load: &Load, writes: Writes) -> Result<Settings, Failure> {
         let run = &self.run;
         let arrival: Arrival = serde_json::from_value(run.arrival.clone())
             .map_err(|error| Failure::usage(format!("read the earlier run's arrival: {error}")))?;
@@ -196,6 +200,12 @@ impl Earlier {
         differs("--warm-up", args.warm_up.is_some_and(|given| given != settings.warm_up))?;
         differs("--seed", args.seed.is_some_and(|given| given != settings.seed))?;
         differs("--max-calls", args.max_calls.is_some() && args.max_calls != settings.max_calls)?;
+        if let Some(traffic) = load.traffic() {
+            let pool = number("pool");
+            differs("--pool", traffic.pool != pool)?;
+        }
+        let same_speed = |given: f64| matches!(settings.arrival, Arrival::Captured { speed, .. } if speed == given);
+        differs("--speed", args.speed.is_some_and(|given| !same_speed(given)))?;
         let earlier_writes = run.about.get("writes").and_then(serde_json::Value::as_str).unwrap_or_default();
         differs("--writes", earlier_writes != writes.name())?;
         Ok(settings)
