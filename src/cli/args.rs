@@ -284,6 +284,9 @@ pub(super) struct ReplayArgs {
     /// session when not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub pool: Option<u16>,
+    /// With a log: replay only the sessions of this database (may be repeated).
+    #[arg(long, value_name = "NAME")]
+    pub database: Vec<String>,
     /// How long to measure: 60s, 5m, 1500ms; captured traffic to its end when not given.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,

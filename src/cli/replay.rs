@@ -24,6 +24,8 @@ use crate::stats::Verdict;
 const CLIENTS: u16 = 8;
 /// The most calls in flight of an open loop when not given.
 const IN_FLIGHT: u16 = 64;
+/// SQLSTATE of a server whose connections are all taken.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 const DURATION: Duration = Duration::from_secs(60);
 const WARM_UP: Duration = Duration::from_secs(10);
 pub(super) const SEED: u64 = 1;
@@ -115,6 +117,7 @@ async fn measure_with(
 ) -> Result<Replayed, Failure> {
     let (source, load, settings, stop) = (source.clone(), load.clone(), settings.clone(), stop.clone());
     let mut events = events.map(create).transpose()?;
+    let of_sessions = load.traffic().is_some();
     let task = tokio::task::spawn_blocking(move || {
         let shown = progress::load(&load.name(), settings.warm_up, settings.duration, settings.max_calls);
         let update = |phase, progress: &crate::load::Progress| shown.update(phase, progress);
@@ -132,7 +135,13 @@ async fn measure_with(
         Ok(replayed)
     });
     match task.await {
-        Ok(answer) => answer.map_err(|error: ReplayError| Failure::from(error)),
+        Ok(answer) => answer.map_err(|error: ReplayError| match &error {
+            // What to do about it is known for captured traffic alone.
+            ReplayError::Open(open) if of_sessions && open.code() == TOO_MANY_CONNECTIONS => {
+                Failure::new(Exit::Connection, format!("{error}. Let the capture's sessions share connections: --pool N"))
+            }
+            _ => Failure::from(error),
+        }),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

@@ -80,8 +80,11 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
         };
         added.map_err(|error| Failure::usage(format!("read script {error}")))?;
     }
+    if logs.is_empty() && !args.database.is_empty() {
+        return Err(Failure::usage("use --database: it is for logs, whose sessions may be of several; -d names the database to replay on"));
+    }
     if !logs.is_empty() {
-        loads.push(Load::Traffic(Arc::new(Traffic::of_logs(&logs, &args.reports, args.pool.map(usize::from))?)));
+        loads.push(Load::Traffic(Arc::new(Traffic::of_logs(&logs, args.database.clone(), &args.reports, args.pool.map(usize::from))?)));
     }
     let for_captures = [("--pool", args.pool.is_some()), ("--speed", args.speed.is_some())];
     if let Some((option, _)) = for_captures.iter().find(|(_, given)| *given)

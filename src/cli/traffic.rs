@@ -40,7 +40,7 @@ pub(super) fn is_log(path: &Path) -> bool {
 ///
 /// # Errors
 /// Exit 2 for what is no log, exit 1 when the file cannot be written.
-pub(super) fn captured_logs(logs: &[PathBuf], folder: &Path) -> Result<(Captured, File), Failure> {
+pub(super) fn captured_logs(logs: &[PathBuf], databases: Vec<String>, folder: &Path) -> Result<(Captured, File), Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("write the capture to {}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let mut calls = tempfile::tempfile_in(folder).map_err(failed)?;
@@ -48,7 +48,7 @@ pub(super) fn captured_logs(logs: &[PathBuf], folder: &Path) -> Result<(Captured
     let name = stem.unwrap_or("log").to_owned();
     let wanted = Wanted {
         options: Options::default(),
-        databases: Vec::new(),
+        databases,
         calls_name: format!("{name}.calls.jsonl"),
         name,
         description: String::new(),
@@ -81,8 +81,8 @@ impl Traffic {
     ///
     /// # Errors
     /// Exit 2 for what is no log, exit 1 when the capture cannot be written.
-    pub(super) fn of_logs(logs: &[PathBuf], folder: &Path, pool: Option<usize>) -> Result<Self, Failure> {
-        let (captured, calls) = captured_logs(logs, folder)?;
+    pub(super) fn of_logs(logs: &[PathBuf], databases: Vec<String>, folder: &Path, pool: Option<usize>) -> Result<Self, Failure> {
+        let (captured, calls) = captured_logs(logs, databases, folder)?;
         let text = captured.to_yaml().map_err(|error| Failure::failed(format!("write the capture: {error}")))?;
         let calls_name = captured.calls.clone();
         Ok(Self { captured, text, calls, calls_name, folder: folder.to_owned(), pool })
