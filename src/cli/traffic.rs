@@ -46,13 +46,8 @@ pub(super) fn captured_logs(logs: &[PathBuf], databases: Vec<String>, folder: &P
     let mut calls = tempfile::tempfile_in(folder).map_err(failed)?;
     let stem = logs.first().and_then(|path| path.file_name()?.to_str()?.split('.').next()).filter(|stem| !stem.is_empty());
     let name = stem.unwrap_or("log").to_owned();
-    let wanted = Wanted {
-        options: Options::default(),
-        databases,
-        calls_name: format!("{name}.calls.jsonl"),
-        name,
-        description: String::new(),
-    };
+    let wanted =
+        Wanted { options: Options::default(), databases, calls_name: format!("{name}.calls.jsonl"), name, description: String::new() };
     let (captured, opened) = capture::record(logs, wanted, folder, &mut calls)?;
     for notice in capture::notices(&captured, &opened) {
         output::notice(&notice);

@@ -38,8 +38,7 @@ fn sent() -> BTreeMap<&'static str, u64> {
     ])
 }
 
-async fn speak(cluster: &Cluster, session: i32) {
-    let client = connect(&cluster.source("shop")).await.unwrap();
+async fn speak(client: Client, session: i32) {
     for round in 0..ROUNDS {
         // Rows of its own, so that the end is the same in whatever order sessions come.
         let id = 10 + session * 100 + round;
@@ -105,7 +104,8 @@ impl Place {
 fn counts(run: &Value) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (name, label) in run["labels"].as_object().unwrap() {
-        if !name.starts_with("transaction ") {
+        // A session that begins on a connection of an earlier one is no statement that was sent.
+        if !name.starts_with("transaction ") && name != "session" {
             *counts.entry(label["sql"].as_str().unwrap().to_owned()).or_default() += label["count"].as_u64().unwrap();
         }
     }
@@ -117,7 +117,10 @@ fn place() -> Place {
     let major = installed.major().unwrap();
     let place = Place { cluster: start(installed, major), folder: tempfile::tempdir().unwrap() };
     place.sql("postgres", "create database shop");
-    place.sql("shop", "create table items (id int primary key, v int not null); insert into items select i, i from generate_series(1, 400) i");
+    place.sql(
+        "shop",
+        "create table items (id int primary key, v int not null); insert into items select i, i from generate_series(1, 400) i",
+    );
     for copy in ["copied", "pooled"] {
         place.sql("postgres", &format!("create database {copy} template shop"));
     }
@@ -131,7 +134,13 @@ fn traffic(place: &Place) {
     let log = place.cluster.data_folder().join("log");
     let ended = |path: &Path| std::fs::read_to_string(path).unwrap().matches("disconnection: ").count();
     let before = ended(&log.join("server.csv"));
-    runtime.block_on(async { futures_util::future::join_all((0..SESSIONS).map(|session| speak(&place.cluster, session))).await });
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..SESSIONS {
+            clients.push(connect(&place.cluster.source("shop")).await.unwrap());
+        }
+        futures_util::future::join_all((0..).zip(clients).map(|(session, client)| speak(client, session))).await
+    });
     drop(runtime);
     let path = logged(&log, "csv", before + SESSIONS as usize);
     std::fs::copy(path, place.folder.path().join("traffic.csv")).unwrap();
@@ -140,7 +149,7 @@ fn traffic(place: &Place) {
 #[test]
 fn what_is_captured_is_replayed() {
     let place = place();
-    let before = place.items("shop");
+    let before = place.items("copied");
     traffic(&place);
     let after = place.items("shop");
     assert_ne!(before, after);
@@ -165,10 +174,7 @@ fn what_is_captured_is_replayed() {
 
     for writes in ["rollback", "clone"] {
         let run = place.replay("copied", &["-w", "shop.yaml", "--writes", writes, "--speed", "3"]);
-        let mut found = counts(&run);
-        assert_eq!(found.remove("commit"), expected.get("commit").copied(), "{run:#}");
-        found.insert("commit".to_owned(), expected["commit"]);
-        assert_eq!((found, &run["totals"]["errors"]), (expected.clone(), &0.into()), "{writes}: {run:#}");
+        assert_eq!((counts(&run), &run["totals"]["errors"]), (expected.clone(), &0.into()), "{writes}: {run:#}");
         assert_eq!(place.items("copied"), after, "{writes}");
         assert_eq!(run["arrival"]["captured"]["speed"], 3.0);
     }
@@ -199,7 +205,10 @@ fn a_log_is_replayed_as_it_is_repeated_and_mixed() {
     let refused = place.run("copied", &["replay", "-w", "traffic.csv", "--database", "shop", "--after", "--speed", "3"]).code(2);
     assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains("another --speed"));
 
-    let mix = place.replay("copied", &["-w", "traffic.csv", "--database", "shop", "-c", "2", "--max-calls", "80", "--warm-up", "0s", "--duration", "30s"]);
+    let mix = place.replay(
+        "copied",
+        &["-w", "traffic.csv", "--database", "shop", "-c", "2", "--max-calls", "80", "--warm-up", "0s", "--duration", "30s"],
+    );
     let found = counts(&mix);
     assert_eq!(found.values().sum::<u64>(), 80, "{mix:#}");
     assert_eq!((&mix["totals"]["errors"], found.contains_key(ADD), found.contains_key("begin")), (&0.into(), false, false), "{mix:#}");
