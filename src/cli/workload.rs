@@ -22,8 +22,6 @@ struct Given {
     sql: String,
     /// How often it is called.
     weight: f64,
-    /// What a call took on average in milliseconds, where that is known.
-    mean_ms: Option<f64>,
 }
 
 /// Puts the files' statements in the place of the snapshot's.
@@ -80,13 +78,7 @@ pub(super) fn replace(snapshot: &mut Snapshot, files: &[PathBuf]) -> Result<(), 
     // A statement of weight 0 is never called.
     counted.extend(weighted.into_iter().filter(|given| given.weight > 0.0).map(|given| {
         let calls = ((given.weight * unit as f64).round() as u64).max(1);
-        let mean_ms = given.mean_ms.unwrap_or(0.0);
-        Statement {
-            query_id: Some(given.name),
-            exec_ms_mean: mean_ms,
-            exec_ms_total: mean_ms * calls as f64,
-            ..Statement::given(given.sql, calls, &user, &search_path)
-        }
+        Statement { query_id: Some(given.name), ..Statement::given(given.sql, calls, &user, &search_path) }
     }));
     if counted.is_empty() {
         return Err(Failure::usage(format!("read workload {}: expected at least one statement", files[0].display())));
@@ -102,7 +94,6 @@ fn of_workload(workload: &Workload) -> impl Iterator<Item = Given> {
         name: spec.name.clone(),
         sql: spec.sql.clone(),
         weight: workload.frequency(index),
-        mean_ms: None,
     })
 }
 
@@ -111,7 +102,6 @@ fn of_captured(captured: Captured) -> impl Iterator<Item = Given> {
     captured.statements.into_iter().filter(|one| is_planned(&one.sql)).map(|one| Given {
         name: one.name,
         weight: one.weight.saturating_sub(one.failed) as f64,
-        mean_ms: one.mean_us.map(|us| us as f64 / 1000.0),
         sql: one.sql,
     })
 }
@@ -121,7 +111,6 @@ fn of_run(run: Run) -> impl Iterator<Item = Given> {
     run.labels.into_iter().filter(|(_, label)| is_planned(&label.sql)).map(|(name, label)| Given {
         name,
         weight: label.count.saturating_sub(label.errors.values().sum()) as f64,
-        mean_ms: label.service_us.mean.map(|us| us / 1000.0),
         sql: label.sql,
     })
 }

@@ -271,3 +271,7 @@ impl Client for Player<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "traffic_tests.rs"]
+mod tests;

@@ -214,6 +214,8 @@ fn a_log_is_replayed_as_it_is_repeated_and_mixed() {
     assert_eq!((&mix["totals"]["errors"], found.contains_key(ADD), found.contains_key("begin")), (&0.into(), false, false), "{mix:#}");
     assert!(found[READ] > 0 && found[COUNT] > 0, "{mix:#}");
 
+    audited(&place);
+
     for (more, said) in [
         (&["-w", "traffic.csv", "--pool", "2", "--rate", "5"][..], "use --pool with a mix"),
         (&["-w", "traffic.csv", "--poisson"], "use --poisson with the times of a capture"),
@@ -227,4 +229,28 @@ fn a_log_is_replayed_as_it_is_repeated_and_mixed() {
         let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
         assert!(text.contains(said), "{more:?}: {text}");
     }
+}
+
+/// What was captured, and what was replayed of it, is a workload to audit as well.
+fn audited(place: &Place) {
+    let write = |name: &str, text: &str| std::fs::write(place.folder.path().join(name), text).unwrap();
+    write(
+        "some.yaml",
+        "name: some\nstatements:\n  - { name: lost, sql: select * from nowhere where a = 1 }\n  - { name: found, sql: select 1 }\n",
+    );
+    place.run("copied", &["capture", "traffic.csv", "-o", "traffic.yaml", "--database", "shop"]).success();
+    let saved = place.folder.path().join("reports").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let before = saved.filter(|path| std::fs::read_to_string(path.join("run.json")).unwrap().contains("\"before\"")).min().unwrap();
+    let run = before.join("run.json");
+    // Reads, counts, additions and deletions; the insert never succeeded, and read-only runs have reads alone.
+    for (file, statements) in [("traffic.yaml", 4), ("traffic.csv", 4), (run.to_str().unwrap(), 2), ("some.yaml", 1)] {
+        let done = place.run("copied", &["audit", "--model", "estimate", "--format", "json", "--workload", file]).success();
+        let audit: Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        assert_eq!(audit["coverage"]["statements"], statements, "{file}: {:#}", audit["coverage"]);
+        if file == "some.yaml" {
+            assert_eq!(audit["coverage"]["skipped"][0]["query_id"], "lost", "{:#}", audit["coverage"]);
+        }
+    }
+    let refused = place.run("copied", &["audit", "--workload", "traffic.txt"]).code(2);
+    assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains("a saved run (run.json)"));
 }
