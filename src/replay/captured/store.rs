@@ -1,7 +1,7 @@
 //! Transactions on disk, one behind the other, each with the place and the time of its session's next.
 //!
 //! What is in memory does not grow with the capture: a transaction is named by its place in the file, and reading one costs
-//! two reads of the page cache and the decoding of its statements, a few microseconds, before it is due.
+//! two reads of the page cache and the decoding of its statements, before it is due.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
