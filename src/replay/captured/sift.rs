@@ -90,7 +90,7 @@ fn single(sql: &str, run: &Run, writes: Writes) -> Result<Manner, LeftOut> {
     let mut manner = Manner { block, resets: resets(&words), ..Manner::default() };
     match writes {
         Writes::Readonly => {
-            let prepares = run.prepared.as_deref().is_some_and(|text| mentions_write(text));
+            let prepares = run.prepared.as_deref().is_some_and(mentions_write);
             if changes(sql) && block == Block::Keeps && !is_control(&words) || prepares || is_prepare(&words) && mentions_write(sql) {
                 return Err(LeftOut::Writes);
             }
