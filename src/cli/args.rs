@@ -235,8 +235,9 @@ pub(super) enum MigrateAction {
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     pub connection: Connection,
-    /// A workload file (.yaml); several are run one after the other. Or a pgbench script, FILE.sql[@WEIGHT] or
-    /// builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
+    /// A workload file (.yaml), also one of pgload capture; several are run one after the other. A server's log (.csv, .json,
+    /// .log, packed with .gz or not), whose traffic is replayed by its times; several are one. Or a pgbench script,
+    /// FILE.sql[@WEIGHT] or builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// Measure before a change, and keep the run for --after.
@@ -276,10 +277,20 @@ pub(super) struct ReplayArgs {
     /// Let N clients share a connection, their statements sent without waiting for each other's answers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pipeline: Option<u16>,
-    /// How long to measure: 60s, 5m, 1500ms.
+    /// With captured traffic: play it this many times as fast; 1 when not given.
+    #[arg(long, value_name = "F", value_parser = speed)]
+    pub speed: Option<f64>,
+    /// With captured traffic: N connections that sessions share, each lent for a transaction, as behind a pooler; one a
+    /// session when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub pool: Option<u16>,
+    /// With a log: replay only the sessions of this database (may be repeated).
+    #[arg(long, value_name = "NAME")]
+    pub database: Vec<String>,
+    /// How long to measure: 60s, 5m, 1500ms; captured traffic to its end when not given.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// How long to run before measuring.
+    /// How long to run before measuring; captured traffic is not warmed up with when not given.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub warm_up: Option<Duration>,
     /// Measure at most this many calls.
@@ -544,6 +555,13 @@ fn definition(text: &str) -> Result<(String, String), String> {
 
 fn prefix(text: &str) -> Result<Prefix, String> {
     Prefix::compile(text).map_err(|error| error.to_string())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (1e-3..=1e6).contains(&speed) => Ok(speed),
+        _ => Err(format!("{text:?}: expected how many times as fast, such as 2 or 0.5")),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -26,44 +26,15 @@ const LOOK: usize = 10_000;
 
 pub(super) fn run(args: CaptureArgs) -> Result<Exit, Failure> {
     let output = Output::of(&args.output)?;
-    let options = Options { format: args.log_format.map(format), prefix: args.prefix.clone() };
-    let files: Vec<Probed> = args.logs.iter().map(|path| probe(path, &options)).collect::<Result<_, _>>()?;
-    let opened = one_format(&files)?;
-    let first: Vec<i64> = files.iter().map(|file| file.first_us).collect();
-    let trouble: Rc<RefCell<Option<Failure>>> = Rc::default();
-    let lazy = files.into_iter().map(|file| Lazy { path: file.path, options: options.clone(), reader: None, trouble: Rc::clone(&trouble) });
-    let step = progress::step(&format!("reading {}", args.logs.first().map_or_else(String::new, |path| path.display().to_string())));
-
-    let failed = |error: std::io::Error| Failure::failed(format!("write the capture to {}: {error}", output.folder.display()));
-    let folder = output.folder.clone();
-    let mut recording = Recording::new(Box::new(move || tempfile::tempfile_in(&folder)));
-    let mut sessions = Sessions::new(Merge::new(first.into_iter().zip(lazy))).of_databases(args.database.clone());
-    for event in sessions.by_ref() {
-        recording.add(event).map_err(failed)?;
-    }
-    if let Some(failure) = trouble.borrow_mut().take() {
-        return Err(failure);
-    }
-    let bad: Vec<BadLine> = sessions.bad_lines().to_vec();
-    let mut calls = tempfile::NamedTempFile::new_in(&output.folder).map_err(failed)?;
-    let mut writer = BufWriter::with_capacity(1 << 18, calls.as_file_mut());
-    let summary = recording.finish(sessions.counts().clone(), sessions.longest_parameter(), &mut writer).map_err(failed)?;
-    writer.flush().map_err(failed)?;
-    drop(writer);
-    drop(step);
-
-    tell_bad_lines(&bad, summary.counts.bad_lines);
-    if summary.statements.is_empty() {
-        return Err(nothing(&args.logs, &summary.counts));
-    }
-    let source = Source {
-        files: args.logs.iter().map(|path| path.display().to_string()).collect(),
-        format: opened.format.name().to_owned(),
-        prefix: opened.prefix.as_ref().map(|prefix| prefix.text().to_owned()),
-        ..Source::default()
+    let wanted = Wanted {
+        options: Options { format: args.log_format.map(format), prefix: args.prefix },
+        databases: args.database,
+        name: args.name.unwrap_or_else(|| output.stem.clone()),
+        description: args.description,
+        calls_name: output.calls_name(),
     };
-    let name = args.name.unwrap_or_else(|| output.stem.clone());
-    let captured = summary.into_captured(name, args.description, output.calls_name(), source);
+    let mut calls = tempfile::NamedTempFile::new_in(&output.folder).map_err(|error| unwritten(&output.folder, &error))?;
+    let (captured, opened) = record(&args.logs, wanted, &output.folder, calls.as_file_mut())?;
     let yaml = captured.to_yaml().map_err(|error| Failure::failed(format!("write {}: {error}", args.output.display())))?;
     keep(calls, &output.folder.join(output.calls_name()))?;
     output::write(&args.output, yaml)?;
@@ -75,6 +46,63 @@ pub(super) fn run(args: CaptureArgs) -> Result<Exit, Failure> {
         PlainFormat::Table => output::result(&table(&captured, &args.output))?,
     }
     Ok(Exit::Done)
+}
+
+/// What is taken from logs, and what it is called.
+pub(super) struct Wanted {
+    pub options: Options,
+    /// None is all of them.
+    pub databases: Vec<String>,
+    pub name: String,
+    pub description: String,
+    /// The name of the file of calls.
+    pub calls_name: String,
+}
+
+/// Captures logs: writes the calls, and returns the workload file's content. Temporary files are made in `folder`.
+///
+/// # Errors
+/// Exit 2 for what is no log and for logs without statements, exit 1 when a file cannot be written.
+pub(super) fn record(logs: &[PathBuf], wanted: Wanted, folder: &Path, calls: &mut File) -> Result<(Captured, Opened), Failure> {
+    let Wanted { options, databases, name, description, calls_name } = wanted;
+    let files: Vec<Probed> = logs.iter().map(|path| probe(path, &options)).collect::<Result<_, _>>()?;
+    let opened = one_format(&files)?;
+    let first: Vec<i64> = files.iter().map(|file| file.first_us).collect();
+    let trouble: Rc<RefCell<Option<Failure>>> = Rc::default();
+    let lazy = files.into_iter().map(|file| Lazy { path: file.path, options: options.clone(), reader: None, trouble: Rc::clone(&trouble) });
+    let step = progress::step(&format!("reading {}", logs.first().map_or_else(String::new, |path| path.display().to_string())));
+
+    let failed = |error: std::io::Error| unwritten(folder, &error);
+    let scratch = folder.to_owned();
+    let mut recording = Recording::new(Box::new(move || tempfile::tempfile_in(&scratch)));
+    let mut sessions = Sessions::new(Merge::new(first.into_iter().zip(lazy))).of_databases(databases);
+    for event in sessions.by_ref() {
+        recording.add(event).map_err(failed)?;
+    }
+    if let Some(failure) = trouble.borrow_mut().take() {
+        return Err(failure);
+    }
+    let bad: Vec<BadLine> = sessions.bad_lines().to_vec();
+    let mut writer = BufWriter::with_capacity(1 << 18, calls);
+    let summary = recording.finish(sessions.counts().clone(), sessions.longest_parameter(), &mut writer).map_err(failed)?;
+    writer.flush().map_err(failed)?;
+    drop(step);
+
+    tell_bad_lines(&bad, summary.counts.bad_lines);
+    if summary.statements.is_empty() {
+        return Err(nothing(logs, &summary.counts));
+    }
+    let source = Source {
+        files: logs.iter().map(|path| path.display().to_string()).collect(),
+        format: opened.format.name().to_owned(),
+        prefix: opened.prefix.as_ref().map(|prefix| prefix.text().to_owned()),
+        ..Source::default()
+    };
+    Ok((summary.into_captured(name, description, calls_name, source), opened))
+}
+
+fn unwritten(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("write the capture to {}: {error}", folder.display()))
 }
 
 fn format(format: LogFormat) -> Format {
@@ -210,7 +238,7 @@ fn nothing(logs: &[PathBuf], counts: &Counts) -> Failure {
 }
 
 /// What the user should know of the capture.
-fn notices(captured: &Captured, opened: &Opened) -> Vec<String> {
+pub(super) fn notices(captured: &Captured, opened: &Opened) -> Vec<String> {
     let counts = &captured.counts;
     let mut notices = Vec::new();
     if let Some(prefix) = opened.prefix.as_ref() {

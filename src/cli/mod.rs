@@ -20,6 +20,7 @@ mod runs;
 mod scripts;
 mod snapshot;
 mod staging;
+mod traffic;
 mod workload;
 
 use std::process::ExitCode;

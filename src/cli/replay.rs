@@ -24,9 +24,11 @@ use crate::stats::Verdict;
 const CLIENTS: u16 = 8;
 /// The most calls in flight of an open loop when not given.
 const IN_FLIGHT: u16 = 64;
+/// SQLSTATE of a server whose connections are all taken.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 const DURATION: Duration = Duration::from_secs(60);
 const WARM_UP: Duration = Duration::from_secs(10);
-const SEED: u64 = 1;
+pub(super) const SEED: u64 = 1;
 
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
     let loads = scripts::loads(&args)?;
@@ -57,8 +59,11 @@ async fn one(args: &ReplayArgs, source: &Source, load: &Load, writes: Writes, st
     let name = load.name();
     let earlier = if args.after { Some(Earlier::of(&args.reports, &name)?) } else { None };
     let settings = match &earlier {
-        Some(earlier) => earlier.settings(args, writes)?,
-        None => settings(args, writes)?,
+        Some(earlier) => earlier.settings(args, load, writes)?,
+        None => match load.traffic().map(|traffic| traffic.settings(args, writes)).transpose()?.flatten() {
+            Some(settings) => settings,
+            None => settings(args, writes)?,
+        },
     };
     let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
     let mut replayed = measure_with(source, load, &settings, samples, args.events.as_deref(), stop).await?;
@@ -112,6 +117,7 @@ async fn measure_with(
 ) -> Result<Replayed, Failure> {
     let (source, load, settings, stop) = (source.clone(), load.clone(), settings.clone(), stop.clone());
     let mut events = events.map(create).transpose()?;
+    let of_sessions = load.traffic().is_some();
     let task = tokio::task::spawn_blocking(move || {
         let shown = progress::load(&load.name(), settings.warm_up, settings.duration, settings.max_calls);
         let update = |phase, progress: &crate::load::Progress| shown.update(phase, progress);
@@ -120,6 +126,7 @@ async fn measure_with(
         let mut replayed = match &load {
             Load::Workload(workload) => run_watched(&source, workload, &settings, samples, watch)?,
             Load::Scripts(scripts) => run_scripts(&source, scripts, &settings, watch)?,
+            Load::Traffic(traffic) => traffic.run(&source, &settings, watch)?,
         };
         if let Some(mut file) = events {
             file.flush().map_err(ReplayError::Events)?;
@@ -128,7 +135,13 @@ async fn measure_with(
         Ok(replayed)
     });
     match task.await {
-        Ok(answer) => answer.map_err(|error: ReplayError| Failure::from(error)),
+        Ok(answer) => answer.map_err(|error: ReplayError| match &error {
+            // What to do about it is known for captured traffic alone.
+            ReplayError::Open(open) if of_sessions && open.code() == TOO_MANY_CONNECTIONS => {
+                Failure::new(Exit::Connection, format!("{error}. Let the capture's sessions share connections: --pool N"))
+            }
+            _ => Failure::from(error),
+        }),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
@@ -157,7 +170,7 @@ impl Earlier {
     }
 
     /// Takes the settings of the run before; an option that says otherwise is refused, since the two could not be compared.
-    fn settings(&self, args: &ReplayArgs, writes: Writes) -> Result<Settings, Failure> {
+    fn settings(&self, args: &ReplayArgs, load: &Load, writes: Writes) -> Result<Settings, Failure> {
         let run = &self.run;
         let arrival: Arrival = serde_json::from_value(run.arrival.clone())
             .map_err(|error| Failure::usage(format!("read the earlier run's arrival: {error}")))?;
@@ -196,6 +209,12 @@ impl Earlier {
         differs("--warm-up", args.warm_up.is_some_and(|given| given != settings.warm_up))?;
         differs("--seed", args.seed.is_some_and(|given| given != settings.seed))?;
         differs("--max-calls", args.max_calls.is_some() && args.max_calls != settings.max_calls)?;
+        if let Some(traffic) = load.traffic() {
+            let pool = number("pool");
+            differs("--pool", traffic.pool != pool)?;
+        }
+        let same_speed = |given: f64| matches!(settings.arrival, Arrival::Captured { speed, .. } if speed == given);
+        differs("--speed", args.speed.is_some_and(|given| !same_speed(given)))?;
         let earlier_writes = run.about.get("writes").and_then(serde_json::Value::as_str).unwrap_or_default();
         differs("--writes", earlier_writes != writes.name())?;
         Ok(settings)

@@ -1,10 +1,13 @@
-//! `-w`: workload files, and pgbench scripts with the options that are theirs.
+//! `-w`: workload files, captured traffic and logs, and pgbench scripts with the options that are theirs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::{ReplayArgs, ScriptMode};
 use super::failure::Failure;
+use super::traffic::{self, Traffic};
 use crate::replay::Workload;
+use crate::replay::captured::Captured;
 use crate::replay::pgbench::{Choice, Mode, Options, Scripts, builtin};
 
 /// What one run plays.
@@ -14,6 +17,8 @@ pub(super) enum Load {
     Workload(Workload),
     /// pgbench scripts, picked by their weights.
     Scripts(Scripts),
+    /// What was captured from logs.
+    Traffic(Arc<Traffic>),
 }
 
 impl Load {
@@ -22,20 +27,39 @@ impl Load {
         match self {
             Self::Workload(workload) => workload.name.clone(),
             Self::Scripts(scripts) => scripts.name(),
+            Self::Traffic(traffic) => traffic.captured.name.clone(),
+        }
+    }
+
+    /// Returns the captured traffic, where it is that.
+    pub(super) fn traffic(&self) -> Option<&Traffic> {
+        match self {
+            Self::Traffic(traffic) => Some(traffic),
+            Self::Workload(_) | Self::Scripts(_) => None,
         }
     }
 }
 
-/// Reads everything given with `-w`: each workload file is a run of its own, all scripts together are one.
+/// Reads everything given with `-w`: each workload file is a run of its own; all scripts together are one, and so are all
+/// logs.
 ///
 /// # Errors
 /// Exit 2 with file, line and column for what cannot be read, and for options that need scripts where none are given.
 pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     let mut loads: Vec<Load> = Vec::new();
+    let mut logs: Vec<PathBuf> = Vec::new();
     for path in &args.workloads {
+        if traffic::is_log(path) {
+            logs.push(path.clone());
+            continue;
+        }
         let Some(choice) = path.to_str().and_then(Choice::parse) else {
             let text = read(path)?;
-            loads.push(Load::Workload(Workload::parse(&text, &path.display().to_string())?));
+            loads.push(if Captured::is_captured(&text) {
+                Load::Traffic(Arc::new(Traffic::open(path, text, &args.reports, args.pool.map(usize::from))?))
+            } else {
+                Load::Workload(Workload::parse(&text, &path.display().to_string())?)
+            });
             continue;
         };
         let choice = choice.map_err(|error| Failure::usage(format!("read {error}")))?;
@@ -56,6 +80,18 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
         };
         added.map_err(|error| Failure::usage(format!("read script {error}")))?;
     }
+    if logs.is_empty() && !args.database.is_empty() {
+        return Err(Failure::usage("use --database: it is for logs, whose sessions may be of several; -d names the database to replay on"));
+    }
+    if !logs.is_empty() {
+        loads.push(Load::Traffic(Arc::new(Traffic::of_logs(&logs, args.database.clone(), &args.reports, args.pool.map(usize::from))?)));
+    }
+    let for_captures = [("--pool", args.pool.is_some()), ("--speed", args.speed.is_some())];
+    if let Some((option, _)) = for_captures.iter().find(|(_, given)| *given)
+        && !loads.iter().all(|load| load.traffic().is_some())
+    {
+        return Err(Failure::usage(format!("use {option}: it is for captured traffic, give a log or a file of pgload capture with -w")));
+    }
     let has_scripts = loads.iter().any(|load| matches!(load, Load::Scripts(_)));
     let only_for_scripts = [
         ("-D", !args.define.is_empty()),
@@ -71,15 +107,16 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     }
 }
 
-/// Returns the workload files, where scripts cannot be played.
+/// Returns the workload files, where nothing else can be played.
 ///
 /// # Errors
-/// Exit 2 when there are scripts.
+/// Exit 2 when there is anything else.
 pub(super) fn workloads_only(loads: Vec<Load>) -> Result<Vec<Workload>, Failure> {
-    let workload = |load| match load {
+    let workload = |load: Load| match load {
         Load::Workload(workload) => Ok(workload),
-        Load::Scripts(scripts) => {
-            Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not scripts", scripts.name())))
+        Load::Scripts(_) | Load::Traffic(_) => {
+            let what = if load.traffic().is_some() { "captured traffic" } else { "scripts" };
+            Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not {what}", load.name())))
         }
     };
     loads.into_iter().map(workload).collect()

@@ -3,6 +3,7 @@
 mod answer;
 pub mod apply;
 pub mod binaries;
+pub mod captured;
 pub mod clone;
 pub mod cluster;
 pub mod connect;

@@ -38,6 +38,9 @@ impl<'a> Observer<'a> {
         if observer.schema.is_none() {
             caveats
                 .push("Blocks are not counted: this database lacks pg_stat_statements (create extension pg_stat_statements).".to_owned());
+        } else if observer.explained.is_empty() {
+            // A program that prepares nothing has nothing to be counted by.
+            observer.schema = None;
         } else if observer.ids().is_empty() {
             caveats.push("Blocks are not counted: the server computes no query ids (compute_query_id).".to_owned());
             observer.schema = None;

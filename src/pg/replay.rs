@@ -18,6 +18,7 @@ use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::workers::Workers;
 use crate::pg::writable::{self, Copy, WritableError};
 use crate::pg::{ConnectError, Source, connect};
+use crate::replay::captured::TimelineError;
 use crate::replay::outcome::{Setting, histograms, run_of};
 use crate::replay::pgbench::SuiteError;
 use crate::replay::{Program, Run, Samples, Script, ScriptError, Workload};
@@ -141,6 +142,9 @@ pub enum ReplayError {
     /// The pgbench scripts cannot be played.
     #[error(transparent)]
     Suite(#[from] SuiteError),
+    /// The captured traffic cannot be played.
+    #[error(transparent)]
+    Captured(#[from] TimelineError),
     /// A session could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -172,9 +176,16 @@ impl ReplayError {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
             Self::Writable(WritableError::Connect(_)) => Fault::Connection,
             Self::Writable(error) if error.is_refusal() => Fault::Refused,
+            Self::Captured(TimelineError::Calls(_) | TimelineError::Nothing(_)) => Fault::Workload,
             Self::Pipeline | Self::Script(_) | Self::Suite(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
-            Self::Worker(_) | Self::Events(_) | Self::Writable(_) | Self::Sample(_) | Self::Open(_) | Self::Measure(_) => Fault::Other,
+            Self::Worker(_)
+            | Self::Events(_)
+            | Self::Captured(_)
+            | Self::Writable(_)
+            | Self::Sample(_)
+            | Self::Open(_)
+            | Self::Measure(_) => Fault::Other,
         }
     }
 }

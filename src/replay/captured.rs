@@ -10,21 +10,33 @@
 
 mod call;
 mod calls;
+mod divergence;
 mod fingerprint;
+mod labels;
 mod mix;
 mod pool;
 mod recording;
+mod sift;
 mod sort;
 mod statements;
+mod store;
+mod timeline;
+mod traffic;
+mod weighted;
 
 use serde::{Deserialize, Serialize};
 
 pub use call::{Call, Deed, Run};
 pub use calls::{Calls, CallsError};
+pub use divergence::Divergence;
 pub use mix::{Mix, MixCall, MixStatement};
 pub use pool::{PoolStats, Pooled, pooled};
 pub use recording::{Recording, Summary};
+pub use sift::LeftOut;
 pub use sort::Scratch;
+pub use timeline::{Timeline, TimelineCounts, TimelineError};
+pub use traffic::Traffic;
+pub use weighted::Weighted;
 
 use crate::replay::log::{Counts, Protocol};
 
@@ -192,6 +204,13 @@ impl Captured {
     /// When the serialiser refuses, which plain data gives it no reason for.
     pub fn to_yaml(&self) -> Result<String, String> {
         serde_saphyr::to_string(self).map_err(|error| error.to_string())
+    }
+}
+
+impl CapturedStatement {
+    /// Returns whether its first call was sent with the extended protocol.
+    pub fn is_extended(&self) -> bool {
+        self.protocol == WireProtocol::Extended
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what sets a test up fails by panicking")]
 
 mod command;
+mod round_trip;
 mod traffic;
 
 use std::collections::BTreeMap;

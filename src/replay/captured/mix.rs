@@ -80,6 +80,10 @@ impl Mix {
             }
         }
         statements.retain(|statement| statement.weight > 0);
+        Ok(Self::of(statements))
+    }
+
+    fn of(statements: Vec<MixStatement>) -> Self {
         let cumulative = statements
             .iter()
             .scan(0, |sum, statement| {
@@ -87,14 +91,23 @@ impl Mix {
                 Some(*sum)
             })
             .collect();
-        Ok(Self { statements, cumulative })
+        Self { statements, cumulative }
     }
 
-    /// Returns the statement and the call number `index` makes; the same for the same seed. `None` for an empty mix.
-    pub fn call(&self, seed: u64, index: u64) -> Option<(&MixStatement, &MixCall)> {
+    /// Returns what keeps the statements `keeps` says yes to, and the others' names and weights.
+    #[must_use]
+    pub fn only(self, keeps: impl Fn(&MixStatement) -> bool) -> (Self, Vec<(String, u64)>) {
+        let (kept, left): (Vec<_>, Vec<_>) = self.statements.into_iter().partition(keeps);
+        (Self::of(kept), left.into_iter().map(|one| (one.name, one.weight)).collect())
+    }
+
+    /// Returns the statement, by its place, and the call number `index` makes; the same for the same seed. `None` for an empty
+    /// mix.
+    pub fn call(&self, seed: u64, index: u64) -> Option<(usize, &MixCall)> {
         let point = below(bits(seed, STATEMENT, index, 0), *self.cumulative.last()?);
-        let statement = &self.statements[self.cumulative.partition_point(|sum| *sum <= point)];
+        let place = self.cumulative.partition_point(|sum| *sum <= point);
+        let statement = &self.statements[place];
         let call = below(bits(seed, STATEMENT, index, statement.number), statement.calls.len() as u64);
-        statement.calls.get(call as usize).map(|call| (statement, call))
+        statement.calls.get(call as usize).map(|call| (place, call))
     }
 }

@@ -123,25 +123,34 @@ impl Statements {
     }
 }
 
+/// First words of statements that a read-only transaction takes, or that change the session alone.
+const HARMLESS: &[&str] = &[
+    "set",
+    "reset",
+    "show",
+    "deallocate",
+    "discard",
+    "listen",
+    "unlisten",
+    "notify",
+    "prepare",
+    "execute",
+    "fetch",
+    "close",
+    "declare",
+    "move",
+];
+
 /// Whether a read-only transaction would refuse it.
-fn changes(sql: &str) -> bool {
-    const HARMLESS: &[&str] = &[
-        "set",
-        "reset",
-        "show",
-        "deallocate",
-        "discard",
-        "listen",
-        "unlisten",
-        "notify",
-        "prepare",
-        "execute",
-        "fetch",
-        "close",
-        "declare",
-        "move",
-    ];
+pub(super) fn changes(sql: &str) -> bool {
     !HARMLESS.contains(&first_words(sql, 1).as_str()) && facts(sql).is_ok_and(|facts| facts.writes)
+}
+
+/// Whether a rollback right behind it takes back what it did; settings and prepared statements must outlive it instead.
+pub(super) fn can_be_undone(sql: &str) -> bool {
+    let first = first_words(sql, 1);
+    // What EXECUTE runs may write.
+    first == "execute" || !HARMLESS.contains(&first.as_str())
 }
 
 /// A short name: the first words that say something, in the form of results' names.
@@ -158,7 +167,7 @@ fn name(sql: &str) -> String {
 }
 
 /// The first bare words in lower case.
-fn first_words(sql: &str, count: usize) -> String {
+pub(super) fn first_words(sql: &str, count: usize) -> String {
     use crate::sql::pieces::{Kind, pieces};
     let head = sql.char_indices().nth(4000).map_or(sql, |(at, _)| &sql[..at]);
     let words = pieces(head).into_iter().filter(|(kind, from, _)| match kind {
