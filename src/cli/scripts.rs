@@ -78,7 +78,9 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
 pub(super) fn workloads_only(loads: Vec<Load>) -> Result<Vec<Workload>, Failure> {
     let workload = |load| match load {
         Load::Workload(workload) => Ok(workload),
-        Load::Scripts(scripts) => Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not scripts", scripts.name()))),
+        Load::Scripts(scripts) => {
+            Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not scripts", scripts.name())))
+        }
     };
     loads.into_iter().map(workload).collect()
 }

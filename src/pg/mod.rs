@@ -3,6 +3,7 @@
 mod answer;
 pub mod apply;
 pub mod binaries;
+pub mod capacity;
 pub mod clone;
 pub mod cluster;
 pub mod connect;
@@ -10,8 +11,8 @@ pub mod conninfo;
 mod hidden;
 pub mod measure;
 mod observe;
-mod pipeline;
 pub mod paired;
+mod pipeline;
 pub mod replay;
 pub mod rows;
 pub mod sample;
