@@ -17,6 +17,7 @@ use crate::pg::session::{APPLICATION_NAME, SqlTarget, Writes};
 use crate::pg::workers::Workers;
 use crate::pg::{Source, connect, sample, scripts};
 use crate::replay::capacity::outcome::waits;
+use crate::replay::capacity::search::disturbed;
 use crate::replay::capacity::{Ask, Capacity, Collector, Next, Point, Search, Searched, Slo, Step, Sweep, Violation, Wait, judge};
 use crate::replay::outcome::health;
 use crate::replay::pgbench::Scripts;
@@ -24,6 +25,9 @@ use crate::replay::{Program, Script, Workload};
 
 /// 10 Hz: often enough that 5 s give 50 looks at every session, seldom enough not to be load itself.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// 0.9: a law that explains less of the variation is no description of it. A rule of thumb.
+const FIT: f64 = 0.9;
 
 /// Calls of each session before the first step, so that no step pays for a cold session.
 const WARM_UP_OF_A_SESSION: u64 = 4;
@@ -164,11 +168,19 @@ impl Bench<'_> {
         if !settings.sweep.is_empty() {
             let (points, over) = self.sweep(&mut caveats)?;
             partial |= over;
-            sweep = Some(Sweep::of(points));
+            let measured = Sweep::of(points);
+            if let Some(fit) = measured.fit.filter(|fit| fit.r_squared < FIT) {
+                caveats.push(format!("The scalability law fits badly (R² {:.2}): do not rely on its figures.", fit.r_squared));
+            }
+            sweep = Some(measured);
         }
         if let Some(slo) = settings.slo.as_ref().filter(|_| !partial) {
             let (steps, over) = self.search(slo, &mut caveats)?;
             partial |= over;
+            if let count @ 1.. = disturbed(&steps) {
+                let steps = if count == 1 { "One step was".to_owned() } else { format!("{count} steps were") };
+                caveats.push(format!("{steps} bad once and good when repeated: something disturbs the machine or the server at times."));
+            }
             search = Some(Searched::of(steps));
         }
         let about = [
@@ -293,7 +305,7 @@ impl Bench<'_> {
             let arrival = Arrival::Closed { clients, think: Duration::ZERO };
             let load = self.load(arrival.clone());
             let measured = self.with_workers(&load, async |workers| {
-                let text = format!("{clients} clients");
+                let text = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
                 let warm = Plan { first_call: WARM_UP_CALLS, ..self.plan(arrival.clone(), settle(dwell)) };
                 self.drive(workers, &warm, &text, None).await?;
                 let first_call = (number as u64 + 1).wrapping_mul(STEP_CALLS);

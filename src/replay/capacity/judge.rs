@@ -14,6 +14,9 @@ pub const ACHIEVED: f64 = 0.98;
 /// below a tenth of that says nothing, however certain it is.
 const GROWTH: f64 = 0.005;
 
+/// 90 %: a pause that holds back a tenth of all calls of a step is no chance. A rule of thumb.
+const GROSS: f64 = 0.9;
+
 /// What a step did not keep; the first of several is nearest to the cause.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -48,7 +51,20 @@ pub enum Violation {
         expression: String,
         /// The value in milliseconds; `None` when it falls among calls that never ended, or with too few for a percentile.
         value_ms: Option<f64>,
+        /// How many calls took the limit or longer; 0 for a mean.
+        slow: u64,
     },
+}
+
+impl Violation {
+    /// Returns whether no chance disturbance of a moment makes it: a step that showed it need not be repeated.
+    pub fn is_gross(&self) -> bool {
+        match self {
+            Self::Stuck => true,
+            Self::Throughput { achieved } => *achieved < GROSS,
+            Self::Generator { .. } | Self::Errors { .. } | Self::Growing { .. } | Self::Objective { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -59,8 +75,8 @@ impl fmt::Display for Violation {
             Self::Errors { share, limit } => write!(f, "errors {:.2} % (limit {:.2} %)", share * 100.0, limit * 100.0),
             Self::Throughput { achieved } => write!(f, "{:.1} % of the offered calls ended", achieved * 100.0),
             Self::Growing { per_s } => write!(f, "calls under way grow by {per_s:.1} a second"),
-            Self::Objective { expression, value_ms: Some(value) } => write!(f, "{expression} missed: {value:.1} ms"),
-            Self::Objective { expression, value_ms: None } => write!(f, "{expression} missed"),
+            Self::Objective { expression, value_ms: Some(value), .. } => write!(f, "{expression} missed: {value:.1} ms"),
+            Self::Objective { expression, value_ms: None, slow } => write!(f, "{expression} missed: {slow} calls took longer"),
         }
     }
 }
@@ -96,7 +112,7 @@ pub fn judge(seen: &Observation, rate: f64, slo: &Slo, errors_max: f64) -> Vec<V
             Indicator::Percentile(p) => (*slow as f64 > ((1.0 - p) * due).max(1.0), percentile_ms(seen, p)),
         };
         if missed {
-            violations.push(Violation::Objective { expression: objective.to_string(), value_ms });
+            violations.push(Violation::Objective { expression: objective.to_string(), value_ms, slow: *slow });
         }
     }
     violations
@@ -133,7 +149,7 @@ mod tests {
         assert_eq!(judged(&Observation { errors: 11, ..seen() }, "p(99)<100"), ["errors 1.10 % (limit 1.00 %)"]);
         assert_eq!(judged(&Observation { errors: 6, ..seen() }, "errors<0.5%"), ["errors 0.60 % (limit 0.50 %)"]);
         assert_eq!(judged(&Observation { ended: 979, ..seen() }, "p(99)<100"), ["97.9 % of the offered calls ended"]);
-        assert_eq!(judged(&Observation { slow: vec![11], ..seen() }, "p(99)<100"), ["p(99)<100 missed"]);
+        assert_eq!(judged(&Observation { slow: vec![11], ..seen() }, "p(99)<100"), ["p(99)<100 missed: 11 calls took longer"]);
         assert_eq!(judged(&seen(), "avg<3"), ["avg<3 missed: 3.0 ms"]);
         let growing = Observation { growth: Some(3.0), growth_low: Some(0.1), ..seen() };
         assert_eq!(judged(&growing, "p(99)<100"), ["calls under way grow by 3.0 a second"]);

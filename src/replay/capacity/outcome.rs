@@ -119,7 +119,7 @@ impl Searched {
     /// Puts together what steps showed.
     pub fn of(steps: Vec<Step>) -> Self {
         let found = known(&steps);
-        let limiting = found.bad.and_then(|bad| steps.iter().rev().find(|step| !step.is_good() && step.rate <= bad));
+        let limiting = found.bad.and_then(|bad| steps.iter().rev().find(|step| !step.is_good() && step.rate == bad));
         let limit = limiting.map(|step| Limit { rate: step.rate, violations: step.violations.clone(), waits: step.waits.clone() });
         Self { capacity: found.capacity, good: found.good, bad: found.bad, limit, steps }
     }

@@ -55,6 +55,11 @@ impl Step {
     pub fn is_good(&self) -> bool {
         self.violations.is_empty()
     }
+
+    /// Returns whether its one showing is enough to call its rate too much.
+    fn is_surely_bad(&self) -> bool {
+        !self.is_good() && (self.phase == Phase::Confirmation || self.violations.iter().any(Violation::is_gross))
+    }
 }
 
 /// The borders of a search.
@@ -111,6 +116,13 @@ impl Search {
                 self.try_at(Phase::Confirmation, lower, f64::from(CONFIRMATION))
             };
         }
+        if let Some(last) = steps.last()
+            && !last.is_good()
+            && !is_bad(last, steps)
+        {
+            // A pause of a moment, the machine's or the server's, is no limit: only what is bad twice is bad.
+            return Next::Try(Ask { phase: last.phase, rate: last.rate, dwell: Duration::from_secs_f64(last.dwell_ms / 1000.0) });
+        }
         match known(steps) {
             Found { good: None, bad: None, .. } => self.try_at(Phase::Doubling, self.min_rate, 1.0),
             found @ Found { good: None, bad: Some(_), .. } => Next::Done(found),
@@ -118,8 +130,9 @@ impl Search {
                 self.try_at(Phase::Doubling, (good * 2.0).min(self.max_rate), 1.0)
             }
             Found { good: Some(good), bad: Some(bad), .. } if bad > good * RESOLUTION => {
-                let bisections = steps.iter().filter(|step| step.phase == Phase::Bisection).count();
-                let longer = LONGER.powi(i32::try_from(bisections + 1).unwrap_or(i32::MAX));
+                let mut bisected: Vec<f64> = steps.iter().filter(|step| step.phase == Phase::Bisection).map(|step| step.rate).collect();
+                bisected.dedup();
+                let longer = LONGER.powi(i32::try_from(bisected.len() + 1).unwrap_or(i32::MAX));
                 // The geometric middle: the resolution is a ratio.
                 self.try_at(Phase::Bisection, (good * bad).sqrt(), longer)
             }
@@ -132,9 +145,20 @@ impl Search {
     }
 }
 
+/// Returns whether a step's rate is too much: it was bad beyond chance or twice, and not good when repeated.
+fn is_bad(step: &Step, steps: &[Step]) -> bool {
+    let same = || steps.iter().filter(|other| other.rate == step.rate && other.phase == step.phase);
+    same().any(Step::is_surely_bad) || (same().count() > 1 && same().all(|step| !step.is_good()))
+}
+
+/// Returns how many steps were bad once and good when repeated: something disturbs the machine or the server at times.
+pub fn disturbed(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| !step.is_good() && !is_bad(step, steps)).count()
+}
+
 /// Returns what steps have shown so far, whether or not the search is over.
 pub fn known(steps: &[Step]) -> Found {
-    let bad = steps.iter().filter(|step| !step.is_good()).map(|step| step.rate).reduce(f64::min);
+    let bad = steps.iter().filter(|step| is_bad(step, steps)).map(|step| step.rate).reduce(f64::min);
     let below = |step: &&Step| step.is_good() && bad.is_none_or(|bad| step.rate < bad);
     let good = steps.iter().filter(below).map(|step| step.rate).reduce(f64::max);
     let confirmed = steps.iter().filter(|step| step.phase == Phase::Confirmation && step.is_good());

@@ -163,6 +163,32 @@ fn steps_follow_from_those_before() {
 }
 
 #[test]
+fn a_moments_disturbance_is_no_limit() {
+    use Phase::{Bisection, Doubling};
+    let missed = |phase, rate| {
+        let violation = Violation::Objective { expression: "p(99)<20".into(), value_ms: None, slow: 3 };
+        Step { phase, rate, dwell_ms: 5000.0, violations: vec![violation], ..Step::default() }
+    };
+    let search = search(5);
+    let mut steps = vec![tried(Doubling, 10.0, true), missed(Doubling, 20.0)];
+    assert_eq!(asked(search.next(&steps)), (Doubling, 20.0, 5000));
+    assert_eq!((known(&steps).bad, disturbed(&steps)), (None, 1));
+    // Good when repeated: it goes on.
+    steps.push(tried(Doubling, 20.0, true));
+    assert_eq!(asked(search.next(&steps)), (Doubling, 40.0, 5000));
+    assert_eq!((known(&steps).good, disturbed(&steps)), (Some(20.0), 1));
+    // Bad twice: it is a limit.
+    steps.extend([missed(Doubling, 40.0), missed(Doubling, 40.0)]);
+    assert_eq!(asked(search.next(&steps)), (Bisection, 28.28, 6650));
+    steps.extend([missed(Bisection, 28.28), missed(Bisection, 28.28)]);
+    assert_eq!(asked(search.next(&steps)), (Bisection, 23.78, 8844), "a repeated step is no further one");
+    assert_eq!((known(&steps).bad, disturbed(&steps)), (Some(28.28), 1));
+    // Beyond chance: once is enough.
+    steps.push(Step { violations: vec![Violation::Throughput { achieved: 0.8 }], ..missed(Bisection, 23.78) });
+    assert_eq!(asked(search.next(&steps)).1, 21.81);
+}
+
+#[test]
 fn a_rate_that_is_never_confirmed_is_given_up_with_its_bracket() {
     let mut steps = vec![tried(Phase::Doubling, 20.0, true), tried(Phase::Doubling, 21.0, false)];
     while let Next::Try(ask) = search(5).next(&steps) {
