@@ -10,6 +10,7 @@ use super::failure::layout;
 use crate::findings::Severity;
 use crate::load::Stage;
 use crate::migration::Layout;
+use crate::replay::capacity::Slo;
 use crate::replay::log::Prefix;
 use crate::staging::seed::PROSPECTS_MAX;
 
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Migrate(MigrateArgs),
     /// Drive a SQL workload and measure it; --before and --after a change, compare.
     Replay(ReplayArgs),
+    /// Find the highest rate of calls that keeps an objective, and how throughput grows with clients.
+    Capacity(CapacityArgs),
     /// Turn a server's log into a workload that can be replayed.
     Capture(CaptureArgs),
     /// Compile saved runs into one report.
@@ -64,9 +67,10 @@ pub(super) struct Connection {
     pub url: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Tables for a terminal.
+    #[default]
     Table,
     /// One JSON document.
     Json,
@@ -231,7 +235,7 @@ pub(super) enum MigrateAction {
     },
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     pub connection: Connection,
@@ -330,7 +334,7 @@ pub(super) struct ReplayArgs {
     pub format: Format,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct PairedArgs {
     /// With --paired: the change to try, a file of SQL statements.
     #[arg(long, value_name = "FILE.sql", requires = "paired", conflicts_with_all = ["migrations", "against"])]
@@ -349,12 +353,91 @@ pub(super) struct PairedArgs {
     pub no_calibration: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum PairedDesign {
     /// Each call on both sides, back to back.
+    #[default]
     Duet,
     /// Blocks in the order A B B A.
     Abba,
+}
+
+/// Offers more and more calls a second until an objective is missed, closes in on the limit, and confirms it for longer. Says
+/// what limits, and what the server was waiting for there.
+///
+/// This loads the database until it can do no more: use a copy, not a server that others need.
+#[derive(Debug, Clone, Args)]
+pub(super) struct CapacityArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// A workload file (.yaml), or pgbench scripts, FILE.sql[@WEIGHT] or builtin:NAME, as replay takes them.
+    #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
+    pub workloads: Vec<PathBuf>,
+    /// What must be kept, with commas between: p(50|90|95|99|99.9)<MS, avg<MS, errors<SHARE. 'p(99)<100,errors<0.1%'.
+    #[arg(long, value_name = "EXPRESSION", value_parser = Slo::parse, required_unless_present = "sweep")]
+    pub slo: Option<Slo>,
+    /// The first rate, and the lowest, in calls a second.
+    #[arg(long, value_name = "CALLS/S", value_parser = rate, default_value = "10", requires = "slo")]
+    pub min_rate: f64,
+    /// The highest rate.
+    #[arg(long, value_name = "CALLS/S", value_parser = rate, default_value = "1000000", requires = "slo")]
+    pub max_rate: f64,
+    /// The share of calls that may fail.
+    #[arg(long, value_name = "SHARE", value_parser = percentage, default_value = "1%", requires = "slo")]
+    pub max_errors: f64,
+    /// How long the first steps are counted; those near the limit take up to three times as long, the confirmation six times.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
+    pub dwell: Duration,
+    /// Also measure these numbers of clients that each make a call when the last has ended, and fit a scalability law.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub sweep: Vec<u16>,
+    /// The most calls in flight while rates are offered.
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub clients: u16,
+    /// Random gaps between calls, as those of many users, instead of even ones.
+    #[arg(long, requires = "slo")]
+    pub poisson: bool,
+    /// Worker threads, each with its own connections.
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// The seed of rows, statements, parameters and arrivals.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the
+    /// database) or live.
+    #[arg(long, value_enum)]
+    pub writes: Option<WriteMode>,
+    /// The database's name, typed in full, for --writes live.
+    #[arg(long, value_name = "DBNAME")]
+    pub allow_writes: Option<String>,
+    /// Give a variable of pgbench scripts a value (may be repeated).
+    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
+    pub define: Vec<(String, String)>,
+    /// How pgbench scripts send their statements; prepared when not given.
+    #[arg(short = 'M', long, value_enum)]
+    pub mode: Option<ScriptMode>,
+    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_tries: Option<u32>,
+    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
+    #[arg(long)]
+    pub allow_shell: bool,
+    /// Where results are kept.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: CapacityFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CapacityFormat {
+    /// Tables for a terminal.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Markdown, for a pull request.
+    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 mod advice;
 mod args;
 mod audit;
+mod capacity;
 mod capture;
 mod config;
 mod connection;
@@ -49,6 +50,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Snapshot(args) => snapshot::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Replay(args) => replay::run(args, &cli.config).await,
+        Command::Capacity(args) => capacity::run(args, &cli.config).await,
         Command::Capture(args) => capture::run(args),
         Command::Report(args) => report::report(args),
         Command::Compare(args) => report::compare(args),

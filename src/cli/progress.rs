@@ -110,6 +110,14 @@ impl Load {
         }
     }
 
+    /// Prints a line that stays, above the bar where there is one.
+    pub(super) fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::notice(&format!("{}: {text}", self.name))),
+            None => output::notice(&format!("{}: {text}", self.name)),
+        }
+    }
+
     fn line(&self, text: &str) {
         let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {

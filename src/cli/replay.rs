@@ -262,7 +262,7 @@ fn overflow_of(mode: OverflowMode) -> Overflow {
     }
 }
 
-fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
+pub(super) fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
     match args.writes.unwrap_or(WriteMode::Readonly) {
         WriteMode::Readonly => Ok(Writes::Readonly),
         WriteMode::Rollback => Ok(Writes::Rollback),

@@ -65,6 +65,21 @@ pub(super) fn pack(event: Event, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&us(event.service.unwrap_or(Duration::MAX)).to_le_bytes());
 }
 
+/// Reads a record.
+pub fn unpack(record: &[u8; RECORD]) -> Event {
+    let four = |at: usize| u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+    let us = |us: u32| Duration::from_micros(u64::from(us));
+    let word = four(0);
+    Event {
+        label: (word & ((1 << LABEL_BITS) - 1)) as usize,
+        intended: Duration::from_micros(u64::from(four(4)) | u64::from(four(8)) << 32),
+        lag: us(four(12)),
+        service: (word & NEVER == 0).then(|| us(four(16))),
+        failed: word & FAILED != 0,
+        part: word & PART != 0,
+    }
+}
+
 /// Writes what stands before the records.
 ///
 /// # Errors
@@ -117,17 +132,7 @@ impl<R: BufRead> Iterator for Events<R> {
                 Err(error) => return Some(Err(error)),
             }
         }
-        let four = |at: usize| u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
-        let us = |us: u32| Duration::from_micros(u64::from(us));
-        let word = four(0);
-        Some(Ok(Event {
-            label: (word & ((1 << LABEL_BITS) - 1)) as usize,
-            intended: Duration::from_micros(u64::from(four(4)) | u64::from(four(8)) << 32),
-            lag: us(four(12)),
-            service: (word & NEVER == 0).then(|| us(four(16))),
-            failed: word & FAILED != 0,
-            part: word & PART != 0,
-        }))
+        Some(Ok(unpack(&record)))
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 pub mod apply;
 pub mod binaries;
 pub mod captured;
+pub mod capacity;
 pub mod clone;
 pub mod cluster;
 pub mod connect;

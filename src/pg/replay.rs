@@ -231,26 +231,36 @@ pub(super) fn with_database(
     settings: &Settings,
     work: impl FnOnce(&Runtime, &Source) -> Result<Replayed, ReplayError> + Send,
 ) -> Result<Replayed, ReplayError> {
+    let (mut replayed, caveat) = on_its_database(source, settings.writes, work)?;
+    if settings.writes == Writes::Clone {
+        replayed.run.about.insert("database".to_owned(), json!(source.database()));
+    }
+    replayed.run.caveats.extend(caveat);
+    Ok(replayed)
+}
+
+/// The same for any work; what is left of a copy comes back as a caveat.
+pub(super) fn on_its_database<T: Send>(
+    source: &Source,
+    writes: Writes,
+    work: impl FnOnce(&Runtime, &Source) -> Result<T, ReplayError> + Send,
+) -> Result<(T, Option<String>), ReplayError> {
     on_thread(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let source = &source.clone().with_application_name(APPLICATION_NAME);
-        if settings.writes != Writes::Readonly {
+        if writes != Writes::Readonly {
             runtime.block_on(async { Ok::<_, ReplayError>(writable::check(&connect(source).await?, source.database()).await?) })?;
         }
-        if settings.writes != Writes::Clone {
-            return work(&runtime, source);
+        if writes != Writes::Clone {
+            return Ok((work(&runtime, source)?, None));
         }
         let name = format!("{}_pgload_{}", source.database().chars().take(40).collect::<String>(), Timestamp::now().as_microsecond());
         let copy = runtime.block_on(Copy::make(source, &name))?;
         let made = copy.source.clone().with_application_name(APPLICATION_NAME);
-        let replayed = work(&runtime, &made);
+        let done = work(&runtime, &made);
         let dropped = runtime.block_on(copy.drop_it());
-        let mut replayed = replayed?;
-        if let Err(error) = dropped {
-            replayed.run.caveats.push(format!("The copy {name} was not dropped: could not {error}."));
-        }
-        replayed.run.about.insert("database".to_owned(), json!(source.database()));
-        Ok(replayed)
+        let caveat = dropped.err().map(|error| format!("The copy {name} was not dropped: could not {error}."));
+        Ok((done?, caveat))
     })
 }
 
@@ -397,7 +407,7 @@ fn facts(server: &Server) -> BTreeMap<String, serde_json::Value> {
 }
 
 /// Says what a read-only run leaves out.
-fn left_out(workload: &Workload, writes: Writes) -> Vec<String> {
+pub(super) fn left_out(workload: &Workload, writes: Writes) -> Vec<String> {
     let alone = workload.statements.iter().map(|statement| (statement.name.as_str(), statement.weight, statement.writes));
     let together = workload.transactions.iter();
     let together = together.map(|transaction| (transaction.name.as_str(), transaction.weight, transaction.writes(&workload.statements)));

@@ -20,15 +20,11 @@ use crate::replay::pgbench::{Scripts, Suite};
 /// [`ReplayError`] when the run could not start.
 pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watch: Watch<'_>) -> Result<Replayed, ReplayError> {
     with_database(source, settings, |runtime, source| {
-        let mut scripts = scripts.clone();
-        scripts.options.seed = settings.seed;
-        let (control, server) = runtime.block_on(async {
+        let (control, server, scripts) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;
-            if scripts.wants_scale() {
-                scripts.options.scale = scale(&control).await;
-            }
-            Ok::<_, ReplayError>((control, server))
+            let scripts = fitted(&control, scripts, settings.seed).await;
+            Ok::<_, ReplayError>((control, server, scripts))
         })?;
         let suite = scripts.suite(settings.writes)?;
         let (name, text) = (scripts.name(), scripts.text());
@@ -51,13 +47,23 @@ pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watc
     })
 }
 
+/// Returns the scripts with the run's seed and the database's scale.
+pub(super) async fn fitted(control: &Client, scripts: &Scripts, seed: u64) -> Scripts {
+    let mut scripts = scripts.clone();
+    scripts.options.seed = seed;
+    if scripts.wants_scale() {
+        scripts.options.scale = scale(control).await;
+    }
+    scripts
+}
+
 /// Counts the branches; `None` where there is no such table, or none that may be read.
 async fn scale(control: &Client) -> Option<i64> {
     let row = control.query_one("select count(*) from pgbench_branches", &[]).await.ok()?;
     row.try_get::<_, i64>(0).ok().filter(|count| *count > 0)
 }
 
-fn caveats(suite: &Suite, writes: Writes) -> Vec<String> {
+pub(super) fn caveats(suite: &Suite, writes: Writes) -> Vec<String> {
     let mut caveats = Vec::new();
     let carried: Vec<&str> = suite.carried().collect();
     if !carried.is_empty() {

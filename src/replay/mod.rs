@@ -6,6 +6,7 @@
 
 pub mod arg;
 pub mod args;
+pub mod capacity;
 pub mod captured;
 pub mod compare;
 pub mod log;

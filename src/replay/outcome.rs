@@ -120,7 +120,7 @@ fn point(slice: &Slice) -> SeriesPoint {
 }
 
 /// Judges the generator, not the server: a call that waits for a session is late because the server is slow.
-fn health(recording: &Recording) -> Health {
+pub fn health(recording: &Recording) -> Health {
     let mut reasons = Vec::new();
     if let Some(share) = recording.cpu_share.filter(|share| *share > CPU_LIMIT) {
         reasons.push(format!("The load generator used {:.0} % of its processor, so it delayed calls itself.", share * 100.0));

@@ -8,14 +8,16 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
 
 use super::audit::AuditDocument;
 use super::content::phrase::printable;
-use super::content::{AuditContent, ComparisonContent, Page, RunContent};
+use super::content::{AuditContent, CapacityContent, ComparisonContent, Page, RunContent};
 use super::{NamedComparison, Numbers, Report};
 use crate::replay::Run;
+use crate::replay::capacity::Capacity;
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("parts.md", include_str!("templates/parts.md")),
     ("audit.md", include_str!("templates/audit.md")),
     ("run.md", include_str!("templates/run.md")),
+    ("capacity.md", include_str!("templates/capacity.md")),
     ("comparison.md", include_str!("templates/comparison.md")),
     ("report.md", include_str!("templates/report.md")),
 ];
@@ -28,6 +30,11 @@ pub fn audit(audit: &AuditDocument) -> String {
 /// Writes a run.
 pub fn run(run: &Run) -> String {
     rendered("run.md", context! { run => Value::from(Serde(&RunContent::of(run))), level => "#" })
+}
+
+/// Writes a capacity.
+pub fn capacity(capacity: &Capacity) -> String {
+    rendered("capacity.md", context! { capacity => Value::from(Serde(&CapacityContent::of(capacity))), level => "#" })
 }
 
 /// Writes a comparison with its numbers.

@@ -6,13 +6,14 @@ use comfy_table::{Attribute, Cell as TableCell, CellAlignment, Color, ContentArr
 use super::audit::AuditDocument;
 use super::content::audit::ProposalContent;
 use super::content::phrase::{capital, printable};
-use super::content::{AuditContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
+use super::content::{AuditContent, CapacityContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
 use super::{NamedComparison, Numbers, Report};
 use crate::advisor::Action;
 use crate::catalog::Hidden;
 use crate::findings::Finding;
 use crate::findings::statement_text::shortened;
 use crate::replay::Run;
+use crate::replay::capacity::Capacity;
 
 /// Columns where the width is not known.
 const WIDTH: u16 = 120;
@@ -46,6 +47,22 @@ pub fn audit(audit: &AuditDocument, layout: Layout) -> String {
 pub fn run(run: &Run, layout: Layout) -> String {
     let mut page = Writer::new(layout);
     write_run(&mut page, &RunContent::of(run));
+    page.text
+}
+
+/// Writes a capacity: the answer first, then what limits, then how it was found.
+pub fn capacity(capacity: &Capacity, layout: Layout) -> String {
+    let mut page = Writer::new(layout);
+    let content = CapacityContent::of(capacity);
+    page.heading(&content.title, Tone::Plain);
+    for warning in &content.warnings {
+        page.line(&format!("! {warning}"), Tone::Bad, false);
+    }
+    page.blank();
+    page.facts(&content.facts, 0);
+    page.section(&content.steps);
+    page.section(&content.sweep);
+    page.list("Caveats", &content.caveats);
     page.text
 }
 

@@ -2,6 +2,7 @@
 
 mod advice;
 mod architecture;
+mod capacity;
 mod capture;
 mod cli;
 mod cluster;

@@ -3,6 +3,7 @@
 //! Nothing here is escaped, coloured or wrapped; that is each format's own work.
 
 pub mod audit;
+pub mod capacity;
 pub mod change;
 pub mod load;
 pub mod page;
@@ -11,6 +12,7 @@ pub mod phrase;
 use serde::Serialize;
 
 pub use audit::AuditContent;
+pub use capacity::CapacityContent;
 pub use change::ComparisonContent;
 pub use load::RunContent;
 pub use page::Page;
