@@ -81,9 +81,14 @@ impl Statement {
 
     /// Returns whether pgload itself sent it.
     pub fn is_own(&self) -> bool {
-        let text = self.query.as_deref().unwrap_or_default().trim_start();
-        text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE)
+        self.query.as_deref().is_some_and(is_own_text)
     }
+}
+
+/// Returns whether a statement's text is one that pgload itself sends.
+pub fn is_own_text(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE)
 }
 
 /// Where [`Statement`]s came from, or why there are none.

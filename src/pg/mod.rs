@@ -9,6 +9,7 @@ pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+pub mod monitor;
 mod observe;
 mod pipeline;
 pub mod paired;

@@ -8,15 +8,17 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
 
 use super::audit::AuditDocument;
 use super::content::phrase::printable;
-use super::content::{AuditContent, ComparisonContent, Page, RunContent};
+use super::content::{AuditContent, ComparisonContent, Page, ProfileContent, RunContent};
 use super::{NamedComparison, Numbers, Report};
+use crate::profile::{Profile, Sort};
 use crate::replay::Run;
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("parts.md", include_str!("templates/parts.md")),
     ("audit.md", include_str!("templates/audit.md")),
     ("run.md", include_str!("templates/run.md")),
     ("comparison.md", include_str!("templates/comparison.md")),
+    ("profile.md", include_str!("templates/profile.md")),
     ("report.md", include_str!("templates/report.md")),
 ];
 
@@ -28,6 +30,11 @@ pub fn audit(audit: &AuditDocument) -> String {
 /// Writes a run.
 pub fn run(run: &Run) -> String {
     rendered("run.md", context! { run => Value::from(Serde(&RunContent::of(run))), level => "#" })
+}
+
+/// Writes a profile with its first statements.
+pub fn profile(profile: &Profile, top: usize, sort: Sort) -> String {
+    rendered("profile.md", context! { profile => Value::from(Serde(&ProfileContent::of(profile, top, sort))) })
 }
 
 /// Writes a comparison with its numbers.
