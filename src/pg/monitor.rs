@@ -18,7 +18,7 @@ use super::source::Source;
 use crate::catalog::Oid;
 use crate::diff::Diff;
 use crate::load::Stop;
-use crate::profile::{Observation, Overhead, Running, Seen, ServerFacts, StatementReadings, Tally, Unavailable, Wait, masked};
+use crate::profile::{Observation, Overhead, Running, Seen, ServerFacts, Tally, Unavailable, Wait, masked};
 
 pub use plans::{STATEMENTS_MAX, plan_notes};
 
@@ -192,21 +192,21 @@ impl Sampler {
         let users = reading::users(&self.client).await?;
         let Counted { statements: before, database: database_before } = self.before;
         let statements = match (extension, before, counted.statements) {
-            (Ok(extension), Some(before), Some(after)) => {
-                let counted = Diff { before, after };
-                let wanted = reading::wanted(&counted, &self.waits, &self.facts);
-                let texts = reading::texts(&self.client, &extension, &self.facts, &wanted).await?;
-                Ok(StatementReadings { counted, texts })
-            }
+            (Ok(extension), Some(before), Some(after)) => Ok((extension, Diff { before, after })),
             (Err(unavailable), _, _) => Err(unavailable),
             _ => Err(Unavailable { reason: "pg_stat_statements could not be read at both ends".to_owned(), remedy: String::new() }),
         };
+        let readings = statements.as_ref().ok().map(|(_, readings)| readings);
+        let wanted = reading::wanted(readings, &self.waits, &self.facts);
+        let texts = reading::texts(&self.client, statements.as_ref().ok().map(|(extension, _)| extension), &self.facts, &wanted).await?;
+        let statements = statements.map(|(_, readings)| readings);
         Ok(Observation {
             server: self.facts,
             started_at: self.started_at,
             length,
             cut_short: self.cut_short,
             statements,
+            texts,
             database: Some(Diff { before: database_before, after: counted.database }),
             users,
             waits: self.waits,
@@ -222,6 +222,7 @@ impl Sampler {
             length: self.begun.elapsed(),
             cut_short: Some(self.cut_short.unwrap_or_else(|| "the server was lost".to_owned())),
             statements: Err(Unavailable { reason: format!("the counters could not be read at the end: {why}"), remedy: String::new() }),
+            texts: Default::default(),
             database: None,
             users: Default::default(),
             waits: self.waits,

@@ -10,7 +10,7 @@ use super::compare::Changes;
 use super::counters::{Counters, StatementKey};
 use super::delta::{Counted, Grown, between, database_between};
 use super::notes::Note;
-use super::observation::{Observation, StatementReadings};
+use super::observation::Observation;
 use super::order::Sort;
 use super::waits::Running;
 use crate::catalog::{Oid, statement};
@@ -198,8 +198,8 @@ impl Profile {
         let client = |running: &Running| !matches!(running, Running::Background(_));
         let (mut statements, mut hidden_share) = (Vec::new(), None);
         if let Ok(readings) = &observation.statements {
-            let grown = between(&readings.counted.before, &readings.counted.after);
-            let here = Here::of(observation, readings, &grown);
+            let grown = between(&readings.before, &readings.after);
+            let here = Here::of(observation, &grown);
             overhead.server_ms_total = Some(here.own_ms);
             hidden_share = here.hidden_share;
             caveats.extend(here.caveats);
@@ -258,8 +258,8 @@ struct Here {
 }
 
 impl Here {
-    fn of(observation: &Observation, readings: &StatementReadings, grown: &Grown) -> Self {
-        let text = |key: &StatementKey| key.query_id.and_then(|query_id| readings.texts.get(&(key.user, query_id)));
+    fn of(observation: &Observation, grown: &Grown) -> Self {
+        let text = |key: &StatementKey| key.query_id.and_then(|query_id| observation.texts.get(&(key.user, query_id)));
         let is_own = |key: &StatementKey| text(key).is_some_and(|text| statement::is_own_text(text));
         let ours = |key: &StatementKey| key.database == observation.server.database_oid;
         let time = |wanted: &dyn Fn(&StatementKey) -> bool| -> f64 {
@@ -326,8 +326,7 @@ fn add_seen(observation: &Observation, statements: &mut Vec<StatementProfile>) {
     for running in waits.running() {
         let (user, query_id, text) = match running {
             Running::Statement { user, query_id } => {
-                let known = observation.statements.as_ref().ok().and_then(|readings| readings.texts.get(&(*user, *query_id)));
-                (Some(*user), Some(query_id.to_string()), known.cloned())
+                (Some(*user), Some(query_id.to_string()), observation.texts.get(&(*user, *query_id)).cloned())
             }
             Running::Text { user, text } => (*user, None, Some(text.clone())),
             Running::Background(_) => continue,

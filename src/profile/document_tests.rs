@@ -30,7 +30,8 @@ fn observation(entries: &[(StatementKey, Entry)], texts: &[(Oid, i64, &str)], wa
         started_at: Timestamp::UNIX_EPOCH,
         length: Duration::from_secs(10),
         cut_short: None,
-        statements: Ok(StatementReadings { counted, texts }),
+        statements: Ok(counted),
+        texts,
         database: Some(Diff {
             before: Database { commits: 100, blocks_hit: 1000, ..Database::default() },
             after: Database { commits: 350, rollbacks: 5, blocks_hit: 1900, blocks_read: 100, ..Database::default() },
@@ -121,8 +122,8 @@ fn without_the_view_the_samples_stand_alone() {
 fn a_reset_and_evictions_are_caveats() {
     let mut observation = observation(&[(key(HERE, 1, Some(1)), entry(10, 60.0))], &[(1, 1, "select a")], Tally::default());
     let Ok(readings) = &mut observation.statements else { panic!("counted") };
-    readings.counted.after.evicted = Some(3);
-    readings.counted.after.reset_at = Some(Timestamp::UNIX_EPOCH);
+    readings.after.evicted = Some(3);
+    readings.after.reset_at = Some(Timestamp::UNIX_EPOCH);
     let profile = Profile::of(&observation);
     assert_eq!(profile.statements[0].counted, Counted::Restart);
     assert!(

@@ -20,7 +20,7 @@ pub use document::{
     Active, DatabaseLoad, Hidden, Overhead, PROFILE_SCHEMA_VERSION, Profile, Share, StatementProfile, Unavailable, WaitLoad,
 };
 pub use notes::{Evidence, Facts, Note, Observed, estimate_note, plan_notes};
-pub use observation::{Observation, ServerFacts, StatementReadings};
+pub use observation::{Observation, ServerFacts};
 pub use order::Sort;
 pub use text::masked;
 pub use waits::{CPU, Running, Seen, Tally, Wait};

@@ -30,15 +30,6 @@ pub struct ServerFacts {
     pub times_io: bool,
 }
 
-/// `pg_stat_statements` at the window's begin and end, with the names that go with its numbers.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StatementReadings {
-    /// The two readings.
-    pub counted: Diff<Statements>,
-    /// Normalised texts of this database's statements, by role and number.
-    pub texts: HashMap<(Oid, i64), String>,
-}
-
 /// A window of a server's life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
@@ -50,8 +41,10 @@ pub struct Observation {
     pub length: Duration,
     /// Why it ended before its time; `None` when it did not.
     pub cut_short: Option<String>,
-    /// The statements, or why there are none.
-    pub statements: Result<StatementReadings, Unavailable>,
+    /// The statements at the window's begin and end, or why there are none.
+    pub statements: Result<Diff<Statements>, Unavailable>,
+    /// Normalised texts of this database's statements, by role and number.
+    pub texts: HashMap<(Oid, i64), String>,
     /// The database's counters; `None` when the end could not be read.
     pub database: Option<Diff<Database>>,
     /// Names of roles.

@@ -172,9 +172,10 @@ fn entry(fields: &Fields<'_>) -> Result<(StatementKey, Entry), RowError> {
 }
 
 /// Returns the numbers whose texts are wanted: those that were counted here, and those that were seen.
-pub(super) fn wanted(counted: &Diff<Statements>, waits: &Tally, facts: &ServerFacts) -> Vec<i64> {
-    let grown = |key: &StatementKey, entry: &Entry| counted.before.entries.get(key) != Some(entry);
-    let counted = counted.after.entries.iter().filter(|(key, entry)| key.database == facts.database_oid && grown(key, entry));
+pub(super) fn wanted(readings: Option<&Diff<Statements>>, waits: &Tally, facts: &ServerFacts) -> Vec<i64> {
+    let grown = |key: &StatementKey, entry: &Entry| readings.is_some_and(|readings| readings.before.entries.get(key) != Some(entry));
+    let counted = readings.into_iter().flat_map(|readings| &readings.after.entries);
+    let counted = counted.filter(|(key, entry)| key.database == facts.database_oid && grown(key, entry));
     let seen = waits.running().filter_map(|running| match running {
         Running::Statement { query_id, .. } => Some(*query_id),
         _ => None,
@@ -186,16 +187,18 @@ pub(super) fn wanted(counted: &Diff<Statements>, waits: &Tally, facts: &ServerFa
 /// Reads the texts of statements; of those that were never counted, from the sessions that still run them.
 pub(super) async fn texts(
     client: &Client,
-    extension: &Extension,
+    extension: Option<&Extension>,
     facts: &ServerFacts,
     numbers: &[i64],
 ) -> Result<HashMap<(Oid, i64), String>, MonitorError> {
     let mut texts = HashMap::new();
-    let sql = include_str!("../queries/profile_texts.sql").replace("{schema}", &extension.schema);
-    let rows = client.query(&sql, &[&facts.database_oid, &numbers]).await.map_err(failed("profile_texts"))?;
-    for row in &rows {
-        let fields = Fields { row, query: "profile_texts" };
-        texts.insert((fields.get("user_oid")?, fields.get("query_id")?), fields.get("query")?);
+    if let Some(extension) = extension {
+        let sql = include_str!("../queries/profile_texts.sql").replace("{schema}", &extension.schema);
+        let rows = client.query(&sql, &[&facts.database_oid, &numbers]).await.map_err(failed("profile_texts"))?;
+        for row in &rows {
+            let fields = Fields { row, query: "profile_texts" };
+            texts.insert((fields.get("user_oid")?, fields.get("query_id")?), fields.get("query")?);
+        }
     }
     if facts.version_num >= 140_000 {
         let sql = include_str!("../queries/profile_running.sql");

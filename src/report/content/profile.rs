@@ -69,7 +69,8 @@ fn warnings(profile: &Profile) -> Vec<String> {
     }
     if let Some(hidden) = &profile.hidden {
         let share = hidden.exec_time_share.filter(|share| *share > 0.0).map(|share| format!("{} of the execution time", percent(share)));
-        let sessions = (hidden.sessions.sessions > 0.0).then(|| format!("{} sessions on average, idle or not", number(hidden.sessions.sessions)));
+        let sessions =
+            (hidden.sessions.sessions > 0.0).then(|| format!("{} sessions on average, idle or not", number(hidden.sessions.sessions)));
         let what: Vec<String> = share.into_iter().chain(sessions).collect();
         warnings.push(format!("Other roles' work is hidden from this role: {}. To see it: {}", what.join(", and "), hidden.remedy));
     }
@@ -93,7 +94,8 @@ fn totals(profile: &Profile) -> Vec<Fact> {
             facts.push(Fact::new("Reset", "the database's counters were reset within the window; they are since then"));
         }
     }
-    let background: Vec<String> = profile.background.iter().map(|share| format!("{} {}", share.name, number(share.active.sessions))).collect();
+    let background: Vec<String> =
+        profile.background.iter().map(|share| format!("{} {}", share.name, number(share.active.sessions))).collect();
     if !background.is_empty() {
         facts.push(Fact::new("The server's own processes", background.join(", ")));
     }
