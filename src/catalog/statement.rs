@@ -88,7 +88,9 @@ impl Statement {
 /// Returns whether a statement's text is one that pgload itself sends.
 pub fn is_own_text(text: &str) -> bool {
     let text = text.trim_start();
-    text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE)
+    // From 18 on the server records no comment before the first word, so some marks stand behind it.
+    let behind = text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start();
+    text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE) || behind.starts_with(OWN_MARK)
 }
 
 /// Where [`Statement`]s came from, or why there are none.

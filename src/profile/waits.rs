@@ -138,7 +138,8 @@ impl Tally {
         let samples = self.samples.max(1) as f64;
         let shares = by_process.values().map(|count| *count as f64 / samples);
         let variance: f64 = shares.clone().map(|share| share * (1.0 - share) / samples).sum();
-        Active { sessions: shares.sum(), error: variance.max(0.0).sqrt() }
+        // The sum of nothing is -0.0, which would be printed so.
+        Active { sessions: shares.sum::<f64>() + 0.0, error: (variance.max(0.0) + 0.0).sqrt() }
     }
 }
 
@@ -198,7 +199,8 @@ mod tests {
     #[test]
     fn nobody_is_zero_and_a_process_counts_once_a_sample() {
         let mut tally = Tally::default();
-        assert_eq!(tally.active(|_| true), Active { sessions: 0.0, error: 0.0 });
+        let nobody = tally.active(|_| true);
+        assert_eq!(format!("{:.2} {:.2}", nobody.sessions, nobody.error), "0.00 0.00");
         tally.add([seen(1, 7, None), seen(1, 8, None)]);
         tally.add([Seen { running: None, ..seen(2, 0, None) }]);
         assert_eq!((tally.samples(), tally.active(|_| true).sessions, tally.hidden().sessions), (2, 0.5, 0.5));

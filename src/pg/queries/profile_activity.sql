@@ -3,7 +3,7 @@
 -- Oldest:   13
 -- Odd:      "-- from N" is the server's version. The text is read only where there is no number to know a statement by. The
 --           server's own processes have no database and no state; those that wait for work (class Activity) are idle.
-select
+select /* pgload */
     a.pid,
     a.datid is null as background,
     a.usesysid as user_oid,

@@ -2,7 +2,7 @@
 -- Views:    pg_stat_database
 -- Oldest:   13
 -- Odd:      sessions report up to a second late.
-select
+select /* pgload */
     s.xact_commit as commits,
     s.xact_rollback as rollbacks,
     s.blks_hit as blocks_hit,

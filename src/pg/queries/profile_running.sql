@@ -2,7 +2,7 @@
 -- Views:    pg_stat_activity
 -- Oldest:   14
 -- Odd:      these texts hold the values that were sent; the caller takes them out.
-select distinct on (a.usesysid, a.query_id)
+select /* pgload */ distinct on (a.usesysid, a.query_id)
     a.usesysid as user_oid,
     a.query_id,
     a.query

@@ -2,7 +2,7 @@
 -- Views:    pg_extension, pg_namespace, pg_database, settings
 -- Oldest:   13
 -- Odd:      the extension can exist without its library being loaded; its view then raises 55000.
-select
+select /* pgload */
     pg_catalog.current_setting('server_version') as version,
     pg_catalog.current_setting('server_version_num')::int4 as version_num,
     d.datname::text as database,

@@ -3,7 +3,7 @@
 -- Oldest:   13 (extension 1.8)
 -- Odd:      {schema} is the extension's own schema, quoted; "-- from N" is the extension's version here, 1.11 as 10011.
 --           A null query_id is a statement of a role that this one may not look at.
-select
+select /* pgload */
     s.dbid as database_oid,
     s.userid as user_oid,
     s.queryid as query_id,

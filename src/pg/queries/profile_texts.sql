@@ -2,7 +2,7 @@
 -- Views:    pg_stat_statements
 -- Oldest:   13 (extension 1.8)
 -- Odd:      {schema} is the extension's own schema, quoted; a null text is one whose file the server lost.
-select distinct on (s.userid, s.queryid)
+select /* pgload */ distinct on (s.userid, s.queryid)
     s.userid as user_oid,
     s.queryid as query_id,
     s.query

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::phrase::{DASH, counted, elapsed, number, one_line, percent};
+use super::phrase::{DASH, counted, elapsed, number, one_line, percent, unbroken};
 use super::{Cell, Fact, Grid, Tone};
 use crate::profile::{Active, CPU, Change, Changes, Counted, Profile, Sort, StatementProfile, WaitLoad};
 use crate::units::{Bytes, grouped, human_ms};
 
 /// Characters of a statement's text shown: enough to know it by. JSON has all of it.
-const TEXT_SHOWN: usize = 160;
+const TEXT_SHOWN: usize = 120;
 
 /// Waits named for one statement; the others are together less than any of them.
 const WAITS_SHOWN: usize = 3;
@@ -139,21 +139,24 @@ fn statement_grid(statements: &[StatementProfile], all: usize, sort: Sort) -> Gr
     } else {
         format!("Statements by {}", sort.name())
     };
-    let titles = ["#", "Statement", "#Total", "#Share", "#Calls", "#Mean", "#Rows a call", "#Read", "#Temp", "#WAL", "#Active", "Waits"];
+    let titles = ["#No.", "Statement", "#Total", "#Calls", "#Mean", "#Data", "#Active sessions"];
     let mut grid = Grid::new(caption, &titles);
-    grid.columns[0].title = "No.".to_owned();
     for (place, statement) in statements.iter().enumerate() {
         grid.rows.push(row(place + 1, statement));
     }
-    for title in ["Read", "Temp", "WAL", "Share"] {
-        grid.drop_if_empty(title);
-    }
+    grid.drop_if_empty("Data");
     grid
 }
 
 fn row(place: usize, statement: &StatementProfile) -> Vec<Cell> {
     let counters = &statement.counters;
-    let blocks = |blocks: u64| if blocks == 0 { DASH.to_owned() } else { Bytes::of_pages(blocks).to_string() };
+    let data = [
+        ("read", Bytes::of_pages(counters.shared_blocks_read)),
+        ("temp", Bytes::of_pages(counters.temp_blocks_written)),
+        ("WAL", Bytes(counters.wal_bytes)),
+    ];
+    let data: Vec<String> =
+        data.iter().filter(|(_, bytes)| bytes.0 > 0).map(|(name, bytes)| unbroken(&format!("{name} {bytes}"))).collect();
     let uncounted = counters.calls == 0;
     let or_dash = |text: String| if uncounted { DASH.to_owned() } else { text };
     let mut about = vec![statement.user.clone()];
@@ -162,19 +165,16 @@ fn row(place: usize, statement: &StatementProfile) -> Vec<Cell> {
     about.extend((uncounted && statement.query_id.is_some()).then(|| "did not end".to_owned()));
     let waits: Vec<String> =
         statement.waits.iter().take(WAITS_SHOWN).map(|wait| format!("{} {:.2}", wait_name(wait), wait.active.sessions)).collect();
+    let share = statement.exec_time_share.map_or_else(String::new, |share| unbroken(&percent(share)));
+    let rows = counters.rows_mean().map_or_else(String::new, |rows| unbroken(&format!("{} rows", number(rows))));
     vec![
         Cell::text(place.to_string()),
         Cell::code(text(statement.query.as_deref(), statement.query_id.as_deref())).with_note(about.join(", ")),
-        Cell::text(or_dash(elapsed(counters.exec_ms_total))),
-        Cell::text(statement.exec_time_share.map_or_else(|| DASH.to_owned(), percent)),
-        Cell::text(or_dash(grouped(counters.calls))),
-        Cell::text(statement.exec_ms_mean.map_or_else(|| DASH.to_owned(), human_ms)),
-        Cell::text(counters.rows_mean().map_or_else(|| DASH.to_owned(), number)),
-        Cell::text(blocks(counters.shared_blocks_read)),
-        Cell::text(blocks(counters.temp_blocks_written)),
-        Cell::text(if counters.wal_bytes == 0 { DASH.to_owned() } else { Bytes(counters.wal_bytes).to_string() }),
-        Cell::text(active(&statement.active)),
-        Cell::text(if waits.is_empty() { DASH.to_owned() } else { waits.join(", ") }),
+        Cell::text(or_dash(unbroken(&elapsed(counters.exec_ms_total)))).with_note(share),
+        Cell::text(or_dash(unbroken(&grouped(counters.calls)))),
+        Cell::text(statement.exec_ms_mean.map_or_else(|| DASH.to_owned(), |mean| unbroken(&human_ms(mean)))).with_note(rows),
+        Cell::text(if data.is_empty() { DASH.to_owned() } else { data.join(", ") }),
+        Cell::text(unbroken(&active(&statement.active))).with_note(waits.join(", ")),
     ]
 }
 
