@@ -19,6 +19,7 @@ pub mod findings;
 pub mod load;
 pub mod migration;
 pub mod pg;
+pub mod profile;
 pub mod replay;
 pub mod report;
 pub(crate) mod sql;

@@ -81,9 +81,16 @@ impl Statement {
 
     /// Returns whether pgload itself sent it.
     pub fn is_own(&self) -> bool {
-        let text = self.query.as_deref().unwrap_or_default().trim_start();
-        text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE)
+        self.query.as_deref().is_some_and(is_own_text)
     }
+}
+
+/// Returns whether a statement's text is one that pgload itself sends.
+pub fn is_own_text(text: &str) -> bool {
+    let text = text.trim_start();
+    // From 18 on the server records no comment before the first word, so some marks stand behind it.
+    let behind = text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start();
+    text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE) || behind.starts_with(OWN_MARK)
 }
 
 /// Where [`Statement`]s came from, or why there are none.

@@ -48,6 +48,8 @@ pub(super) enum Command {
     Capacity(CapacityArgs),
     /// Turn a server's log into a workload that can be replayed.
     Capture(CaptureArgs),
+    /// Say where a database's time goes: statements, waits, plans, and what changed since another time.
+    Profile(ProfileArgs),
     /// Compile saved runs into one report.
     Report(ReportArgs),
     /// Compare two saved runs.
@@ -512,6 +514,66 @@ pub(super) enum LogFormat {
     Jsonlog,
     /// log_destination = stderr.
     Stderr,
+}
+
+/// Watches a database for a while through its statistics views, ten times a second on one connection: nothing is installed,
+/// explained or changed. Ctrl-C ends the window early and reports.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ProfileArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// How long to watch.
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub length: Duration,
+    /// How many statements to print; the saved profile holds all.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub top: u16,
+    /// Which statements come first.
+    #[arg(long, value_enum, default_value = "total")]
+    pub sort: SortChoice,
+    /// Say what changed since an earlier profile: its folder or profile.json.
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Leave out what the statements' plans say, which needs a snapshot of the catalogs and a local server's programs.
+    #[arg(long)]
+    pub no_plans: bool,
+    /// The folder of a PostgreSQL server's programs, for the plans.
+    #[arg(long, value_name = "DIR", env = "PGLOAD_PG_BIN")]
+    pub pg_bin: Option<PathBuf>,
+    /// Where profiles are kept.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ProfileFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileFormat {
+    /// Tables for a terminal.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Markdown, for a pull request.
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SortChoice {
+    /// Execution time of all calls.
+    Total,
+    /// Execution time of a call.
+    Mean,
+    /// Calls.
+    Calls,
+    /// Blocks read and written; by their time where track_io_timing is on.
+    Io,
+    /// Temporary blocks.
+    Temp,
+    /// Write-ahead log.
+    Wal,
+    /// Sessions waiting, on average.
+    Waits,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -80,6 +80,11 @@ fn settings(args: &CapacityArgs, writes: Writes) -> CapacitySettings {
 
 /// Looks for the capacity on threads of its own, showing progress.
 async fn examined(source: &Source, load: &Load, settings: &CapacitySettings, stop: &Stop) -> Result<Capacity, Failure> {
+    if load.traffic().is_some() {
+        let message =
+            format!("look for the capacity of {}: captured traffic has its own times; give a workload file or a script", load.name());
+        return Err(Failure::usage(message));
+    }
     let (source, load, settings, stop) = (source.clone(), load.clone(), settings.clone(), stop.clone());
     let task = tokio::task::spawn_blocking(move || {
         let shown = progress::paired(&load.name());
@@ -91,6 +96,7 @@ async fn examined(source: &Source, load: &Load, settings: &CapacitySettings, sto
         let calls = match &load {
             Load::Workload(workload) => Calls::Workload(workload),
             Load::Scripts(scripts) => Calls::Scripts(scripts),
+            Load::Traffic(_) => unreachable!("it was refused above"),
         };
         examine(&source, calls, &settings, &tell, &stop)
     });

@@ -14,6 +14,7 @@ mod guard;
 mod migrate;
 mod output;
 mod paired;
+mod profile;
 mod progress;
 mod replay;
 mod report;
@@ -52,6 +53,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args, &cli.config).await,
         Command::Capacity(args) => capacity::run(args, &cli.config).await,
         Command::Capture(args) => capture::run(args),
+        Command::Profile(args) => profile::run(args).await,
         Command::Report(args) => report::report(args),
         Command::Compare(args) => report::compare(args),
         Command::Staging(args) => staging::run(args, &cli.config).await,

@@ -48,6 +48,30 @@ impl Drop for Step {
     }
 }
 
+/// Shows how much of a window of known length has passed; cleared when dropped.
+pub(super) struct Window(Step);
+
+/// Starts showing a window.
+pub(super) fn window(name: &str, length: Duration) -> Window {
+    if !std::io::stderr().is_terminal() {
+        output::notice(&format!("{name} for {} s", length.as_secs_f64()));
+        return Window(Step { bar: None });
+    }
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    Window(Step { bar: Some(ProgressBar::new(length.as_millis() as u64).with_style(style).with_prefix(name.to_owned())) })
+}
+
+impl Window {
+    /// Takes how long it has lasted.
+    pub(super) fn update(&self, elapsed: Duration) {
+        if let Some(bar) = &self.0.bar {
+            bar.set_position(elapsed.as_millis() as u64);
+            let left = bar.length().unwrap_or_default().saturating_sub(elapsed.as_millis() as u64) / 1000;
+            bar.set_message(format!("{left} s left, Ctrl-C reports what was seen"));
+        }
+    }
+}
+
 /// Shows a load run: elapsed and remaining time, calls, errors, p95.
 pub(super) struct Load {
     name: String,

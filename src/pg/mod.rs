@@ -3,14 +3,15 @@
 mod answer;
 pub mod apply;
 pub mod binaries;
-pub mod captured;
 pub mod capacity;
+pub mod captured;
 pub mod clone;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
 mod hidden;
 pub mod measure;
+pub mod monitor;
 mod observe;
 pub mod paired;
 mod pipeline;

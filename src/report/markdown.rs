@@ -8,17 +8,19 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
 
 use super::audit::AuditDocument;
 use super::content::phrase::printable;
-use super::content::{AuditContent, CapacityContent, ComparisonContent, Page, RunContent};
+use super::content::{AuditContent, CapacityContent, ComparisonContent, Page, ProfileContent, RunContent};
 use super::{NamedComparison, Numbers, Report};
+use crate::profile::{Profile, Sort};
 use crate::replay::Run;
 use crate::replay::capacity::Capacity;
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("parts.md", include_str!("templates/parts.md")),
     ("audit.md", include_str!("templates/audit.md")),
     ("run.md", include_str!("templates/run.md")),
     ("capacity.md", include_str!("templates/capacity.md")),
     ("comparison.md", include_str!("templates/comparison.md")),
+    ("profile.md", include_str!("templates/profile.md")),
     ("report.md", include_str!("templates/report.md")),
 ];
 
@@ -35,6 +37,11 @@ pub fn run(run: &Run) -> String {
 /// Writes a capacity.
 pub fn capacity(capacity: &Capacity) -> String {
     rendered("capacity.md", context! { capacity => Value::from(Serde(&CapacityContent::of(capacity))), level => "#" })
+}
+
+/// Writes a profile with its first statements.
+pub fn profile(profile: &Profile, top: usize, sort: Sort) -> String {
+    rendered("profile.md", context! { profile => Value::from(Serde(&ProfileContent::of(profile, top, sort))) })
 }
 
 /// Writes a comparison with its numbers.

@@ -6,12 +6,13 @@ use comfy_table::{Attribute, Cell as TableCell, CellAlignment, Color, ContentArr
 use super::audit::AuditDocument;
 use super::content::audit::ProposalContent;
 use super::content::phrase::{capital, printable};
-use super::content::{AuditContent, CapacityContent, Cell, ComparisonContent, Fact, Grid, Page, RunContent, Tone};
+use super::content::{AuditContent, CapacityContent, Cell, ComparisonContent, Fact, Grid, Page, ProfileContent, RunContent, Tone};
 use super::{NamedComparison, Numbers, Report};
 use crate::advisor::Action;
 use crate::catalog::Hidden;
 use crate::findings::Finding;
 use crate::findings::statement_text::shortened;
+use crate::profile::{Profile, Sort};
 use crate::replay::Run;
 use crate::replay::capacity::Capacity;
 
@@ -62,6 +63,29 @@ pub fn capacity(capacity: &Capacity, layout: Layout) -> String {
     page.facts(&content.facts, 0);
     page.section(&content.steps);
     page.section(&content.sweep);
+    page.list("Caveats", &content.caveats);
+    page.text
+}
+
+/// Writes a profile: what is doubtful first, then the database, its waits, its first statements, and what changed.
+pub fn profile(profile: &Profile, top: usize, sort: Sort, layout: Layout) -> String {
+    let content = ProfileContent::of(profile, top, sort);
+    let mut page = Writer::new(layout);
+    page.heading(&content.title, Tone::Plain);
+    for warning in &content.warnings {
+        page.line(&format!("! {warning}"), Tone::Bad, false);
+    }
+    page.blank();
+    page.facts(&content.totals, 0);
+    page.section(&content.waits);
+    page.section(&content.statements);
+    page.list("What the plans say", &content.notes);
+    if !content.since.is_empty() {
+        page.heading("Since the earlier profile", Tone::Plain);
+        page.paragraph(&content.since);
+        page.blank();
+        page.grid(&content.changes);
+    }
     page.list("Caveats", &content.caveats);
     page.text
 }

@@ -13,6 +13,7 @@ mod objects;
 mod paired;
 mod pgbench;
 mod plans;
+mod profile;
 mod redact;
 mod repair;
 mod replay;

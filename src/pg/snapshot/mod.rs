@@ -244,7 +244,7 @@ impl Reader<'_> {
 }
 
 /// Keeps a query's lines that are for this version: `-- from N`, `-- before N` or both end a line that is for some only.
-fn for_version(text: &str, version: u32) -> String {
+pub(in crate::pg) fn for_version(text: &str, version: u32) -> String {
     text.lines().filter(|line| applies(line, version)).collect::<Vec<_>>().join("\n")
 }
 

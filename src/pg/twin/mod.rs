@@ -125,6 +125,18 @@ impl Twin {
         }
     }
 
+    /// Plans a text with its values in it as the database stands, and returns the plan as `EXPLAIN (VERBOSE, FORMAT JSON)` prints it.
+    ///
+    /// # Errors
+    /// [`NotPlannable`] with the server's reason.
+    pub fn document(&mut self, sql: &str, search_path: &str) -> Result<serde_json::Value, NotPlannable> {
+        let (sql, search_path) = (sql.to_owned(), search_path.to_owned());
+        let job = self.workers[0].send(move |runtime, session| runtime.block_on(session.document(&sql, &search_path)));
+        let refused = |reason: String| NotPlannable { reason };
+        let json = worker::answer(&job).map_err(|error| refused(error.to_string()))?.map_err(refused)?;
+        serde_json::from_str(&json).map_err(|error| refused(error.to_string()))
+    }
+
     /// Returns the texts a statement is planned as, its values put in, each with its share of the calls: one for each set of values.
     ///
     /// # Errors

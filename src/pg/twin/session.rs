@@ -384,6 +384,15 @@ impl Session {
         self.within(search_path, &None).await.map_err(|error| error.to_string())?;
         explained(self.client().await.map_err(|error| error.to_string())?, sql).await
     }
+
+    /// Explains one text under the indexes that exist, and returns the server's whole answer.
+    pub(super) async fn document(&mut self, sql: &str, search_path: &str) -> Result<String, String> {
+        self.show(&Visible::default()).await.map_err(|error| error.to_string())?;
+        self.within(search_path, &None).await.map_err(|error| error.to_string())?;
+        let client = self.client().await.map_err(|error| error.to_string())?;
+        let messages = client.simple_query(&format!("explain (format json, verbose) {sql}")).await.map_err(|error| said(&error))?;
+        first_value(&messages).map(str::to_owned).ok_or_else(|| "the server gave no plan for it".to_owned())
+    }
 }
 
 /// Asks for the plan of one text.

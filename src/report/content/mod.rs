@@ -8,6 +8,7 @@ pub mod change;
 pub mod load;
 pub mod page;
 pub mod phrase;
+pub mod profile;
 
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ pub use capacity::CapacityContent;
 pub use change::ComparisonContent;
 pub use load::RunContent;
 pub use page::Page;
+pub use profile::ProfileContent;
 
 /// A table of texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
