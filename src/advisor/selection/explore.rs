@@ -117,14 +117,14 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
     ) -> Option<usize> {
         let thorough = per_table == usize::MAX;
         let mut limits = Limits { size: u64::MAX, per_table, gain_above: self.least_gain() };
-        let mut best = self.rung(part, pool, explored, width, limits, None, thorough)?;
+        let mut best = self.rung(part, pool, explored, width, limits, None)?;
         let crowded = explored.known.most_on_a_table(&best);
         let step = if thorough { 1 } else { STEPS };
         let highest = ((best.size.max(1) as f64 / tables_bytes.max(1) as f64).log2() * f64::from(STEPS)).ceil() as i32;
         for rung in (-RUNGS_BELOW * STEPS..=highest).rev().filter(|rung| rung % step == 0) {
             limits.size = (tables_bytes as f64 * (f64::from(rung) / f64::from(STEPS)).exp2()) as u64;
             if best.size > limits.size {
-                best = self.rung(part, pool, explored, width, limits, Some(&best), thorough)?;
+                best = self.rung(part, pool, explored, width, limits, Some(&best))?;
             }
         }
         Some(crowded)
@@ -139,8 +139,8 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         width: usize,
         limits: Limits,
         above: Option<&Set>,
-        thorough: bool,
     ) -> Option<Set> {
+        let thorough = limits.per_table == usize::MAX;
         let mut starts: Vec<Vec<usize>> =
             above.iter().map(|set| explored.known.shrink((*set).clone(), limits, Held::default()).members()).collect();
         let mut answer = None;
