@@ -62,7 +62,10 @@ fn a_workload_that_cannot_be_read_is_refused_with_its_place() {
     refused(&shop.write("bad.sql", "select 1;\n-- query: x weight=heavy\nselect 2;\n"), "bad.sql:2:");
     refused(&shop.write("empty.sql", "-- nothing\n"), "empty.sql");
     refused(&shop.write("bad.yaml", &super::WORKLOAD.replace("weight: 9", "wieght: 9")), "bad.yaml:6:");
-    refused(&shop.write("what.txt", "select 1"), "expected a file of statements (.sql) or a workload (.yaml)");
+    refused(
+        &shop.write("what.txt", "select 1"),
+        "expected statements (.sql), a workload (.yaml), a log (.csv, .json, .log) or a saved run (run.json)",
+    );
 }
 
 #[test]
