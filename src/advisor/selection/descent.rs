@@ -7,14 +7,12 @@ use crate::catalog::Oid;
 
 /// Changes of one descent: in practice it ends long before.
 const CHANGES_MAX: usize = 200;
-/// Descents from one member's absence for one set, times its members: where there are many, each matters less.
-const ABSENCES: usize = 1_800;
-/// The most descents from one member's absence for one set.
+/// Descents from one member's absence, for one set.
 const ABSENCES_MAX: usize = 60;
-/// Descents from one item's presence for one set, times its members.
-const PRESENCES: usize = 600;
-/// The most descents from one item's presence for one set.
+/// Descents from one item's presence, for one set.
 const PRESENCES_MAX: usize = 16;
+/// The most members of a set that is searched around: where there are more, each matters little, and a look takes long.
+const POLISHED_MAX: usize = 100;
 /// Items of the greatest promise whose presence is tried at all.
 const PROMISING_MAX: usize = 64;
 /// Bytes below which indexes count as equally small: a page more or less decides nothing.
@@ -82,7 +80,8 @@ impl Alternatives {
                     }
                 }
             }
-            for member in &order {
+            // Only what is not missed at all gains by going, and that comes first.
+            for member in order.iter().take(1) {
                 let change = Change { add: Vec::new(), remove: vec![*member] };
                 if let Some(found) = self.better(&mut set, change, limits, &best) {
                     best = Some(found);
@@ -110,15 +109,17 @@ impl Alternatives {
     /// Items before `fresh` were searched among before: only what is new among the rest is worth the time.
     pub(super) fn polish(&self, set: Set, limits: Limits, fresh: usize) -> Set {
         let mut best = self.descend(set, limits, Held::default());
+        if best.members().len() > POLISHED_MAX {
+            return best;
+        }
         let mut absences = 0;
         loop {
             let is_new = fresh == 0 || (fresh..self.items.len()).any(|item| best.has(item));
             let members = if is_new { self.by_loss(&mut best) } else { Vec::new() };
-            let most = ABSENCES_MAX.min(ABSENCES / members.len().max(1));
             let mut better = None;
             for member in members {
                 absences += 1;
-                if absences > most || better.is_some() {
+                if absences > ABSENCES_MAX || better.is_some() {
                     break;
                 }
                 let mut kicked = best.clone();
@@ -156,7 +157,7 @@ impl Alternatives {
             sets.push((self.shrink(kicked, limits, held), held));
         }
         sets.sort_by(|a, b| a.0.total.total_cmp(&b.0.total));
-        sets.truncate(PRESENCES_MAX.min(PRESENCES / set.members().len().max(1)));
+        sets.truncate(PRESENCES_MAX);
         sets
     }
 
