@@ -28,6 +28,8 @@ const ROUNDS: usize = 3;
 const POLISHED: usize = 2;
 /// Growths of up to this many sets have each of them planned.
 const VERIFIED_ALL: usize = 50;
+/// Parts of more candidates than this are searched once a rung, from one set.
+const LARGE: usize = 400;
 /// The least share of the workload's cost that counts as a gain.
 const GAIN_MIN: f64 = 1e-6;
 
@@ -144,7 +146,8 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         let mut starts: Vec<Vec<usize>> =
             above.iter().map(|set| explored.known.shrink((*set).clone(), limits, Held::default()).members()).collect();
         let mut answer = None;
-        for round in 0..ROUNDS {
+        let large = explored.known.items.len() > LARGE;
+        for round in 0..if large { 1 } else { ROUNDS } {
             if self.prices.out_of_time() {
                 return None;
             }
@@ -155,7 +158,10 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
             let fresh = explored.searched == 0 && round == 0;
             let fits = |members: &&Vec<usize>| members.iter().map(|item| known.sizes[*item]).sum::<u64>() <= limits.size;
             let grown = explored.grown.iter().rev().find(fits).filter(|_| fresh).cloned();
-            let all: Vec<Vec<usize>> = starts.drain(..).chain(seen).chain(grown).collect();
+            let mut all: Vec<Vec<usize>> = starts.drain(..).chain(seen).chain(grown).collect();
+            if large {
+                all.truncate(1);
+            }
             let descended =
                 |start: Vec<usize>| known.descend(known.shrink(known.set(&start), limits, Held::default()), limits, Held::default());
             let mut found: Vec<Set> = all.into_iter().map(descended).collect();
