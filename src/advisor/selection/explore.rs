@@ -121,7 +121,12 @@ impl<M: CostModel + ?Sized> Search<'_, '_, M> {
         let mut limits = Limits { size: u64::MAX, per_table, gain_above: self.least_gain() };
         let mut best = self.rung(part, pool, explored, width, limits, None)?;
         let crowded = explored.known.most_on_a_table(&best);
-        let step = if thorough { 1 } else { STEPS };
+        let large = explored.known.items.len() > LARGE;
+        let step = match (thorough, large) {
+            (true, _) => 1,
+            (false, false) => STEPS,
+            (false, true) => 2 * STEPS,
+        };
         let highest = ((best.size.max(1) as f64 / tables_bytes.max(1) as f64).log2() * f64::from(STEPS)).ceil() as i32;
         for rung in (-RUNGS_BELOW * STEPS..=highest).rev().filter(|rung| rung % step == 0) {
             limits.size = (tables_bytes as f64 * (f64::from(rung) / f64::from(STEPS)).exp2()) as u64;
