@@ -243,7 +243,7 @@ pub(super) struct ReplayArgs {
     pub connection: Connection,
     /// A workload file (.yaml), also one of pgload capture; several are run one after the other. A server's log (.csv, .json,
     /// .log, packed with .gz or not), whose traffic is replayed by its times; several are one. Or a pgbench script,
-    /// FILE.sql[@WEIGHT] or builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
+    /// `FILE.sql[@WEIGHT]` or builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// Measure before a change, and keep the run for --after.
@@ -372,7 +372,7 @@ pub(super) enum PairedDesign {
 pub(super) struct CapacityArgs {
     #[command(flatten)]
     pub connection: Connection,
-    /// A workload file (.yaml), or pgbench scripts, FILE.sql[@WEIGHT] or builtin:NAME, as replay takes them.
+    /// A workload file (.yaml), or pgbench scripts, `FILE.sql[@WEIGHT]` or builtin:NAME, as replay takes them.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// What must be kept, with commas between: p(50|90|95|99|99.9)<MS, avg<MS, errors<SHARE. 'p(99)<100,errors<0.1%'.
