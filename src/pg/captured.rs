@@ -132,7 +132,7 @@ fn played(
             "Statements with parameters were parsed and planned at each call, also those the application had prepared once.".to_owned(),
         );
     }
-    with_database(source, settings, |runtime, source| {
+    with_database(source, settings, watch.stop, |runtime, source| {
         let (control, server) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;

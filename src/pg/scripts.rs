@@ -19,7 +19,7 @@ use crate::replay::pgbench::{Scripts, Suite};
 /// # Errors
 /// [`ReplayError`] when the run could not start.
 pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watch: Watch<'_>) -> Result<Replayed, ReplayError> {
-    with_database(source, settings, |runtime, source| {
+    with_database(source, settings, watch.stop, |runtime, source| {
         let (control, server, scripts) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;
