@@ -192,7 +192,7 @@ impl Copies {
 
     /// Gives a copy one setting. The value goes through the session, where the server writes lists as it reads them.
     async fn set(&self, client: &Client, name: &str, role: Option<&str>, setting: &str, value: &str) -> Result<(), tokio_postgres::Error> {
-        client.execute("select pg_catalog.set_config($1, $2, false)", &[&setting, &value]).await?;
+        client.execute("select /* pgload */ pg_catalog.set_config($1, $2, false)", &[&setting, &value]).await?;
         let setting: Vec<String> = setting.split('.').map(quoted).collect();
         let setting = setting.join(".");
         let target = match role {

@@ -48,7 +48,7 @@ fn server_error(doing: &str, source: tokio_postgres::Error) -> WritableError {
 pub async fn check(client: &Client, database: &str) -> Result<(), WritableError> {
     let failed = |source| server_error("look for other clients", source);
     let recovery: bool =
-        client.query_one("/* pgload */ select pg_catalog.pg_is_in_recovery()", &[]).await.and_then(|row| row.try_get(0)).map_err(failed)?;
+        client.query_one("select /* pgload */ pg_catalog.pg_is_in_recovery()", &[]).await.and_then(|row| row.try_get(0)).map_err(failed)?;
     if recovery {
         return Err(WritableError::Standby(database.to_owned()));
     }
@@ -60,7 +60,7 @@ pub async fn check(client: &Client, database: &str) -> Result<(), WritableError>
 
 /// Names the clients at work in a database, this one aside; `None` when there are none.
 async fn others(client: &Client, database: &str) -> Result<Option<String>, tokio_postgres::Error> {
-    let sql = "/* pgload */ select coalesce(nullif(application_name, ''), 'unnamed') || ' of ' || coalesce(usename, '?') || ' x ' || count(*) \
+    let sql = "select /* pgload */ coalesce(nullif(application_name, ''), 'unnamed') || ' of ' || coalesce(usename, '?') || ' x ' || count(*) \
          from pg_catalog.pg_stat_activity \
          where datname = $1 and pid <> pg_catalog.pg_backend_pid() and backend_type = 'client backend' and state <> 'idle' \
          group by application_name, usename order by count(*) desc limit 5";
