@@ -38,7 +38,7 @@ pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Fa
     }
     let source = connection::source(&args.connection)?;
     if args.paired {
-        return paired::run(&args, &source, &scripts::workloads_only(loads)?, config_path).await;
+        return paired::run(&args, &source, &loads, config_path).await;
     }
     // First of all: a file that cannot be read is not to be found out after a minute of load.
     let profiled = args.profile_compare.as_deref().map(profile::read).transpose()?;
