@@ -343,9 +343,13 @@ fn print_run(run: &Run, format: Format) -> Result<(), Failure> {
 pub(super) fn print_comparison(named: &NamedComparison, before: &Run, after: &Run, format: Format) -> Result<(), Failure> {
     let numbers = Numbers::of(&named.comparison, Some(before), &[]);
     output::result(&match format {
-        Format::Table => format!("{}{}", terminal::comparison(named, &numbers, output::layout()), terminal::profile_of(after, output::layout())),
+        Format::Table => {
+            format!("{}{}", terminal::comparison(named, &numbers, output::layout()), terminal::profile_of(after, output::layout()))
+        }
         Format::Json => json_text::to_string_pretty(&named.comparison),
-        Format::Markdown => format!("{}\n{}", markdown::comparison(named, &numbers), markdown::profile_of(after)).trim_end().to_owned() + "\n",
+        Format::Markdown => {
+            format!("{}\n{}", markdown::comparison(named, &numbers), markdown::profile_of(after)).trim_end().to_owned() + "\n"
+        }
         Format::Html => {
             let mut page = Report::new(format!("{} before and after", named.name));
             page.runs = vec![before.clone(), after.clone()];

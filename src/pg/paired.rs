@@ -33,11 +33,11 @@ use crate::pg::replay::{Fault, Settings};
 use crate::pg::sample::SampleError;
 use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget};
 use crate::pg::{ConnectError, Source, connect};
+use crate::replay::ScriptError;
 use crate::replay::captured::TimelineError;
 use crate::replay::observed::{Block, abba, duet};
 use crate::replay::paired::{Applied, Evidence, Experiment, Failures, Phase, SettingDiff, compare, disturbances};
 use crate::replay::pgbench::SuiteError;
-use crate::replay::ScriptError;
 use crate::stats::Design;
 
 /// Call numbers of the calibration start here: a write of the measured part must not repeat one of it.

@@ -58,7 +58,8 @@ impl Ordered {
         let mut found = Found { labels: timeline.labels.clone(), ..Found::default() };
         let (mut places, mut left_out, mut is_cut) = (Vec::new(), 0, false);
         let first = timeline.first.iter().enumerate().filter_map(|(connection, first)| Some((connection, (*first)?)));
-        let mut due: BinaryHeap<Reverse<(u64, usize, u64)>> = first.map(|(connection, (place, at))| Reverse((at, connection, place))).collect();
+        let mut due: BinaryHeap<Reverse<(u64, usize, u64)>> =
+            first.map(|(connection, (place, at))| Reverse((at, connection, place))).collect();
         while let Some(Reverse((_, connection, place))) = due.pop() {
             if places.len() == TRANSACTIONS_MAX {
                 is_cut = true;

@@ -114,10 +114,13 @@ fn statements_that_can_be_explained_have_an_example() {
 
 #[test]
 fn what_depends_on_its_session_is_known() {
-    for sql in ["SET a = 1", "set session x to 2", "prepare q as select 1", "EXECUTE q", "discard all", "listen x", "create temp table t ()"] {
+    for sql in
+        ["SET a = 1", "set session x to 2", "prepare q as select 1", "EXECUTE q", "discard all", "listen x", "create temp table t ()"]
+    {
         assert!(is_of_a_session(sql), "{sql}");
     }
-    for sql in ["set local a = 1", "set transaction read only", "set constraints all deferred", "select 1", "create table t ()", "fetch c"] {
+    for sql in ["set local a = 1", "set transaction read only", "set constraints all deferred", "select 1", "create table t ()", "fetch c"]
+    {
         assert!(!is_of_a_session(sql), "{sql}");
     }
 }
