@@ -252,7 +252,8 @@ pub(super) struct ReplayArgs {
     /// Repeat the last --before run of the same workload exactly, and compare.
     #[arg(long)]
     pub after: bool,
-    /// Compare two copies of the database under one load, with a change on one of them (--apply, --migrations).
+    /// Compare two copies of the database under one load, with a change on one of them (--apply, --migrations). Captured traffic is
+    /// then made transaction by transaction in its order, without its times.
     #[arg(long, conflicts_with_all = ["before", "after"])]
     pub paired: bool,
     #[command(flatten)]

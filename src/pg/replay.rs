@@ -239,6 +239,10 @@ pub(super) fn with_database(
     let (mut replayed, caveat) = on_its_database(source, settings.writes, work)?;
     if settings.writes == Writes::Clone {
         replayed.run.about.insert("database".to_owned(), json!(source.database()));
+        // The copy's name would make it look like another database than the next run's.
+        if let Some(name) = replayed.run.profile.as_mut().and_then(|profile| profile.pointer_mut("/about/database")) {
+            *name = json!(source.database());
+        }
     }
     replayed.run.caveats.extend(caveat);
     Ok(replayed)
