@@ -58,7 +58,7 @@ pub(super) struct Made {
 enum Calls {
     Script(Script),
     Suite(Suite),
-    Ordered(Ordered),
+    Ordered(Box<Ordered>),
 }
 
 impl Load<'_> {
@@ -88,9 +88,12 @@ impl Load<'_> {
                 (fitted.name(), Calls::Suite(suite), caveats, about)
             }
             Self::Capture(mut capture) => {
-                let (ordered, caveats) = capture.ordered(seed, writes)?;
+                let (ordered, mut caveats) = capture.ordered(seed, writes)?;
+                if settings.arrival.sessions() > 1 {
+                    caveats.push("Several clients: a transaction may begin before its session's last one has ended.".to_owned());
+                }
                 let about = vec![("captured", json!({ "transactions": ordered.transactions() }))];
-                (capture.captured.name.clone(), Calls::Ordered(ordered), caveats, about)
+                (capture.captured.name.clone(), Calls::Ordered(Box::new(ordered)), caveats, about)
             }
         };
         Ok(Made { name, calls, caveats, about: about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() })
@@ -102,7 +105,7 @@ impl Made {
         match &self.calls {
             Calls::Script(script) => script,
             Calls::Suite(suite) => suite,
-            Calls::Ordered(ordered) => ordered,
+            Calls::Ordered(ordered) => ordered.as_ref(),
         }
     }
 
