@@ -316,19 +316,21 @@ fn the_command_compares_under_a_script_and_refuses_what_cannot_be_paired() {
     let url = cluster().url(source.database());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("read.sql"), "\\set who random(1, 50)\nselect amount from orders where id = :who;\n").unwrap();
+    std::fs::write(folder.path().join("server.csv"), LOG).unwrap();
     let usual = ["--duration", "2s", "--warm-up", "0s", "--no-calibration", "--format", "json"];
-    let output = pgload(&url, folder.path(), &[&["-w", "read.sql"], &usual[..]].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    // What the clock says of two alike copies is not at issue here.
-    assert!(matches!(output.status.code(), Some(0 | 4 | 8)), "{:?} {said}", output.status);
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&document["name"], &document["design"]), (&json!("read"), &json!("duet")));
-    assert_eq!(document["exact"][0]["plan_changed"], false, "{document:#}");
+    for (file, name) in [("read.sql", "read"), ("server.csv", "server")] {
+        let output = pgload(&url, folder.path(), &[&["-w", file], &usual[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        // What the clock says of two alike copies is not at issue here.
+        assert!(matches!(output.status.code(), Some(0 | 4 | 8)), "{:?} {said}", output.status);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&document["name"], &document["design"]), (&json!(name), &json!("duet")));
+        assert_eq!(document["exact"][0]["plan_changed"], false, "{document:#}");
+    }
     let copies =
         sql(&cluster().source("postgres"), &format!("select datname from pg_database where datname like '{}\\_%'", source.database()));
     assert!(copies.is_empty(), "{copies:?}");
 
-    std::fs::write(folder.path().join("server.csv"), LOG).unwrap();
     for (arguments, reason) in [
         (&["-w", "read.sql", "--allow-shell"][..], "leave --allow-shell out"),
         (&["-w", "server.csv", "--speed", "2"], "compare with --speed"),
