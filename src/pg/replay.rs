@@ -13,12 +13,14 @@ use crate::load::events::{Header, write_header};
 use crate::load::{Arrival, Clock, Ended, Overflow, Plan, Progress, Stop, WARM_UP_CALLS};
 use crate::pg::copies::{CloneError, Copies};
 use crate::pg::measure::{self, MeasureError, Server};
+use crate::pg::monitor::{self, MonitorError};
 use crate::pg::observe::Observer;
 use crate::pg::sample::{self, SampleError};
 use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::workers::Workers;
 use crate::pg::writable::{self, WritableError};
 use crate::pg::{ConnectError, Source, connect};
+use crate::profile::{Observation, Profile};
 use crate::replay::captured::TimelineError;
 use crate::replay::outcome::{Setting, histograms, run_of};
 use crate::replay::pgbench::SuiteError;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Sessions that share one connection.
     pub pipeline: usize,
+    /// Whether the server's views are watched over the measured part, on a connection of their own.
+    pub profile: bool,
 }
 
 impl Settings {
@@ -65,6 +69,7 @@ impl Settings {
             drain: Duration::from_secs(30),
             jobs: 1,
             pipeline: 1,
+            profile: false,
         }
     }
 
@@ -239,6 +244,10 @@ pub(super) fn with_database(
     let (mut replayed, caveats) = on_its_database(source, settings.writes, stop, work)?;
     if settings.writes == Writes::Clone {
         replayed.run.about.insert("database".to_owned(), json!(source.database()));
+        // The copy's name would make it look like another database than the next run's.
+        if let Some(name) = replayed.run.profile.as_mut().and_then(|profile| profile.pointer_mut("/about/database")) {
+            *name = json!(source.database());
+        }
     }
     replayed.run.caveats.extend(caveats);
     Ok(replayed)
@@ -367,7 +376,15 @@ pub fn play(
                 write_header(*out, &header).map_err(ReplayError::Events)?;
             }
             let plan = settings.plan(events.is_some());
-            let recording = workers.drive(&plan, labels.len(), &mut |said| progress(Phase::Measured, said), events).await?;
+            let mut told = |said: &Progress| progress(Phase::Measured, said);
+            let load = workers.drive(&plan, labels.len(), &mut told, events);
+            let (recording, observed) = if settings.profile {
+                let (recording, observed) = monitor::during(source, load).await;
+                (recording?, Some(observed))
+            } else {
+                (load.await?, None)
+            };
+            let profile = observed.and_then(|observed| profiled(observed, recording.ended, &mut caveats));
             let blocks = observer.end(&mut caveats).await;
             let plans = observer.plans();
             if !Clock::is_precise() && settings.arrival.is_open() {
@@ -387,9 +404,27 @@ pub fn play(
                 plans,
                 caveats,
             };
-            Ok((run_of(setting, &recording), histograms(program, &recording)))
+            let run = Run { profile, ..run_of(setting, &recording) };
+            Ok((run, histograms(program, &recording)))
         })
     })
+}
+
+/// Works out what was seen meanwhile; what is missing of it is told and ends no run.
+fn profiled(observed: Result<Observation, MonitorError>, ended: Ended, caveats: &mut Vec<String>) -> Option<serde_json::Value> {
+    let mut observation = match observed {
+        Ok(observation) => observation,
+        Err(error) => {
+            caveats.push(format!("The run was not profiled: could not {error}."));
+            return None;
+        }
+    };
+    match &observation.cut_short {
+        Some(reason) => caveats.push(format!("The profile is incomplete: {reason}.")),
+        None if ended != Ended::Complete => observation.cut_short = Some("the run did".to_owned()),
+        None => {}
+    }
+    serde_json::to_value(Profile::of(&observation)).ok()
 }
 
 fn about(settings: &Settings, server: &Server) -> BTreeMap<String, serde_json::Value> {

@@ -69,6 +69,7 @@ fn run(system: System) -> Run {
         labels: BTreeMap::from([("by_user".to_owned(), label)]),
         server: BTreeMap::new(),
         thresholds: Vec::new(),
+        profile: None,
         caveats: Vec::new(),
     }
 }

@@ -99,6 +99,7 @@ pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
         labels: labels.collect(),
         server: setting.server,
         thresholds: Vec::new(),
+        profile: None,
         caveats,
     }
 }
