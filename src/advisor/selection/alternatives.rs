@@ -82,6 +82,18 @@ pub(super) struct Change {
     pub(super) remove: Vec<usize>,
 }
 
+impl Change {
+    /// Adds these items.
+    pub(super) fn with(add: Vec<usize>) -> Self {
+        Self { add, remove: Vec::new() }
+    }
+
+    /// Takes this member away.
+    pub(super) fn without(member: usize) -> Self {
+        Self { add: Vec::new(), remove: vec![member] }
+    }
+}
+
 impl Set {
     pub(super) fn has(&self, item: usize) -> bool {
         self.member[item]
@@ -257,7 +269,7 @@ impl Alternatives {
 
     /// Returns what each statement would lose by one member's going: statement and loss.
     pub(super) fn losses(&self, set: &mut Set, member: usize) -> Vec<(usize, f64)> {
-        let change = Change { add: Vec::new(), remove: vec![member] };
+        let change = Change::without(member);
         let mut losses = Vec::new();
         flip(set, &change);
         self.moved(set, &change, |statement, price| losses.push((statement, price.cost - set.prices[statement].cost)));

@@ -42,7 +42,7 @@ impl Alternatives {
         while let Some(mut set) = sets.last().cloned() {
             let mut best: Option<(f64, Change)> = None;
             for add in self.wishes(&set) {
-                let change = Change { add, remove: Vec::new() };
+                let change = Change::with(add);
                 if !self.fits(&set, &change, limits) {
                     continue;
                 }
@@ -81,8 +81,8 @@ impl Alternatives {
                 }
             }
             // Only what is not missed at all gains by going, and that comes first.
-            for member in order.iter().take(1) {
-                let change = Change { add: Vec::new(), remove: vec![*member] };
+            if let Some(member) = order.first() {
+                let change = Change::without(*member);
                 if let Some(found) = self.better(&mut set, change, limits, &best) {
                     best = Some(found);
                 }
@@ -123,7 +123,7 @@ impl Alternatives {
                     break;
                 }
                 let mut kicked = best.clone();
-                self.apply(&mut kicked, &Change { add: Vec::new(), remove: vec![member] });
+                self.apply(&mut kicked, &Change::without(member));
                 better = self.kicked(&best, kicked, limits, Held { absent: Some(member), present: None });
             }
             if better.is_none() {
@@ -152,7 +152,7 @@ impl Alternatives {
         for (_, item) in items.into_iter().take(PROMISING_MAX).filter(|(promise, _)| *promise > 0.0) {
             let held = Held { absent: None, present: Some(item) };
             let mut kicked = set.clone();
-            self.apply(&mut kicked, &Change { add: vec![item], remove: Vec::new() });
+            self.apply(&mut kicked, &Change::with(vec![item]));
             self.rid(&mut kicked, held.present);
             sets.push((self.shrink(kicked, limits, held), held));
         }
@@ -167,7 +167,7 @@ impl Alternatives {
             let crowded = self.crowded(&set, limits);
             let mut order = self.by_loss(&mut set).into_iter().filter(|member| held.present != Some(*member));
             let Some(member) = order.find(|member| set.size > limits.size || crowded.contains(&self.tables[*member])) else { break };
-            self.apply(&mut set, &Change { add: Vec::new(), remove: vec![member] });
+            self.apply(&mut set, &Change::without(member));
         }
         set
     }
@@ -182,14 +182,14 @@ impl Alternatives {
                 !worth(&losses, self.writes[*member])
             });
             let Some(member) = spare else { return set };
-            self.apply(&mut set, &Change { add: Vec::new(), remove: vec![member] });
+            self.apply(&mut set, &Change::without(member));
         }
     }
 
     /// Takes away members that are not missed at all, but for one.
     fn rid(&self, set: &mut Set, but: Option<usize>) {
         for member in set.members() {
-            let change = Change { add: Vec::new(), remove: vec![member] };
+            let change = Change::without(member);
             if but != Some(member) && self.gain(set, &change) >= 0.0 {
                 self.apply(set, &change);
             }
@@ -200,7 +200,7 @@ impl Alternatives {
     fn by_loss(&self, set: &mut Set) -> Vec<usize> {
         let mut losses: Vec<(f64, usize)> = Vec::new();
         for member in set.members() {
-            let loss = -self.gain(set, &Change { add: Vec::new(), remove: vec![member] });
+            let loss = -self.gain(set, &Change::without(member));
             losses.push((loss / self.sizes[member].max(1) as f64, member));
         }
         losses.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -210,7 +210,7 @@ impl Alternatives {
     /// Returns the ways to add items within the limits: as it is, or with members gone: the least missed a byte, or the
     /// one that is the least missed of those that make room alone.
     fn with_room(&self, set: &Set, add: Vec<usize>, order: &[usize], limits: Limits) -> Vec<Change> {
-        let change = Change { add, remove: Vec::new() };
+        let change = Change::with(add);
         if self.fits(set, &change, limits) {
             return vec![change];
         }
