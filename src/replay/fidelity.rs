@@ -1,0 +1,126 @@
+//! How far a derived workload's calls resemble those the server had recorded: rows and blocks a call.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::replay::run::{LabelResult, Run};
+use crate::replay::workload::Workload;
+
+/// A statement is judged from so many calls on; fewer say little of a mean.
+pub const CALLS_MIN: u64 = 10;
+
+/// From half to double the recorded figure a statement stands for what it was derived from. 2 is convention, not theory.
+pub const REPRESENTATIVE: std::ops::RangeInclusive<f64> = 0.5..=2.0;
+
+/// Figures this close are alike whatever their ratio: 0.02 rows a call and 0.1 are both "hardly ever".
+const NEAR: f64 = 0.5;
+
+/// How a run of a derived workload compares with what the server had recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fidelity {
+    /// Whether rows and blocks of the whole mix, and of most of its calls, are within half and double of the recorded.
+    pub representative: bool,
+    /// Rows a call of all statements judged, weighted by their recorded calls.
+    pub rows: Likeness,
+    /// Shared blocks a call, of the statements for which they were counted.
+    pub blocks: Option<Likeness>,
+    /// The share of the recorded calls whose statement is representative, of those judged, 0 to 1.
+    pub calls_share: f64,
+    /// Statement by statement.
+    pub statements: BTreeMap<String, StatementFidelity>,
+    /// Statements with fewer than [`CALLS_MIN`] calls without error: not judged.
+    pub too_few_calls: Vec<String>,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatementFidelity {
+    /// Its share of the recorded calls of the statements judged, 0 to 1.
+    pub calls_share: f64,
+    /// Rows a call.
+    pub rows: Likeness,
+    /// Shared blocks a call; `None` where they were not counted.
+    pub blocks: Option<Likeness>,
+    /// Whether both are within half and double of the recorded.
+    pub representative: bool,
+}
+
+/// A figure a call, as recorded and as replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// What the server had recorded.
+    pub recorded: f64,
+    /// What the replay showed.
+    pub replayed: f64,
+    /// Replayed over recorded; `None` where the recorded is 0 and the replayed is not.
+    pub ratio: Option<f64>,
+}
+
+impl Likeness {
+    /// Compares two figures.
+    pub fn of(recorded: f64, replayed: f64) -> Self {
+        let ratio = if recorded > 0.0 { Some(replayed / recorded) } else { (replayed <= 0.0).then_some(1.0) };
+        Self { recorded, replayed, ratio }
+    }
+
+    /// Returns whether the replayed stands for the recorded.
+    pub fn is_representative(&self) -> bool {
+        self.ratio.is_some_and(|ratio| REPRESENTATIVE.contains(&ratio)) || (self.recorded - self.replayed).abs() <= NEAR
+    }
+}
+
+impl Fidelity {
+    /// Compares a run with what was recorded; `None` for a workload without recorded figures, and where no statement was
+    /// called often enough.
+    pub fn of(workload: &Workload, run: &Run) -> Option<Self> {
+        let mut judged: Vec<(&str, u64, Likeness, Option<Likeness>)> = Vec::new();
+        let mut too_few_calls = Vec::new();
+        for spec in &workload.statements {
+            let (Some(recorded), Some(label)) = (&spec.recorded, run.labels.get(&spec.name)) else { continue };
+            match replayed(label) {
+                Some((rows, blocks)) => {
+                    let blocks = blocks.map(|blocks| Likeness::of(recorded.blocks, blocks));
+                    judged.push((&spec.name, recorded.calls, Likeness::of(recorded.rows, rows), blocks));
+                }
+                None => too_few_calls.push(spec.name.clone()),
+            }
+        }
+        let calls: f64 = judged.iter().map(|(_, calls, ..)| *calls as f64).sum();
+        if calls <= 0.0 {
+            return None;
+        }
+        let sum = |figures: &mut dyn Iterator<Item = (u64, Likeness)>| {
+            let (mut calls, mut recorded, mut replayed) = (0.0, 0.0, 0.0);
+            for (weight, likeness) in figures {
+                calls += weight as f64;
+                recorded += weight as f64 * likeness.recorded;
+                replayed += weight as f64 * likeness.replayed;
+            }
+            (calls > 0.0).then(|| Likeness::of(recorded / calls, replayed / calls))
+        };
+        let rows = sum(&mut judged.iter().map(|(_, calls, rows, _)| (*calls, *rows)))?;
+        let blocks = sum(&mut judged.iter().filter_map(|(_, calls, _, blocks)| Some((*calls, (*blocks)?))));
+        let statements: BTreeMap<String, StatementFidelity> = judged
+            .into_iter()
+            .map(|(name, own, rows, blocks)| {
+                let representative = rows.is_representative() && blocks.is_none_or(|blocks| blocks.is_representative());
+                (name.to_owned(), StatementFidelity { calls_share: own as f64 / calls, rows, blocks, representative })
+            })
+            .collect();
+        let calls_share: f64 = statements.values().filter(|one| one.representative).map(|one| one.calls_share).sum();
+        let whole = rows.is_representative() && blocks.is_none_or(|blocks| blocks.is_representative());
+        Some(Self { representative: whole && calls_share >= 0.5, rows, blocks, calls_share, statements, too_few_calls })
+    }
+}
+
+/// Returns rows and blocks a call; `None` below [`CALLS_MIN`] calls without error.
+fn replayed(label: &LabelResult) -> Option<(f64, Option<f64>)> {
+    let ended = label.count.saturating_sub(label.errors.values().sum());
+    if ended < CALLS_MIN {
+        return None;
+    }
+    let blocks = label.blocks.filter(|blocks| blocks.calls > 0);
+    let blocks = blocks.map(|blocks| blocks.hit.saturating_add(blocks.read) as f64 / blocks.calls as f64);
+    Some((label.rows as f64 / ended as f64, blocks))
+}
