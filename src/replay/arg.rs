@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 /// What an argument may look like, for error messages.
 pub const EXPECTED: &str = "`sample.column`, null, or one of { value: x }, { text: length }, { choice: [a, b] }, { int: [low, high] }, \
      { now: \"-7 days\" }, { shift: sample.column, by: \"+7 days\" }, { uuid: true }, { present: sample.column, row: 1 }, \
-     { any: sample.column, of: 5 }, { rank: sample.column, from: 0.9, to: 1 }, { begins: sample.column }, { part: sample.column }";
+     { any: sample.column, of: 5 }, { rank: sample.column, from: 0.9, to: 1 }, { begins: sample.column, share: 0.01 }, { part: sample.column }";
 
 /// The most values of `any`, and the most rows a call looks beyond its own.
 pub const OTHERS_MAX: u32 = 10_000;
@@ -38,8 +38,8 @@ pub enum ArgSpec {
     Any(String, u32),
     /// A value whose rank among those of `sample.column`, 0 to 1, lies between these.
     Rank(String, f64, f64),
-    /// A pattern for values that begin as one of `sample.column` does.
-    Begins(String),
+    /// A pattern for values that begin as one of `sample.column` does, and the share of the rows it finds.
+    Begins(String, Option<f64>),
     /// A part of a value of `sample.column`, for a pattern that brings its own wild cards.
     Part(String),
 }
@@ -180,7 +180,21 @@ impl<'de> Visitor<'de> for ArgVisitor {
                 }
                 return Ok(ArgSpec::Rank(column, from, to));
             }
-            "begins" => ArgSpec::Begins(map.next_value()?),
+            "begins" => {
+                let column = map.next_value()?;
+                return match map.next_key::<String>()?.as_deref() {
+                    None => Ok(ArgSpec::Begins(column, None)),
+                    Some("share") => {
+                        let share: f64 = map.next_value()?;
+                        if !(share > 0.0 && share <= 1.0) {
+                            return Err(de::Error::custom(format!("share: expected more than 0 and up to 1, found {share}")));
+                        }
+                        last(&mut map, kind)?;
+                        Ok(ArgSpec::Begins(column, Some(share)))
+                    }
+                    Some(other) => Err(unknown(other)),
+                };
+            }
             "part" => ArgSpec::Part(map.next_value()?),
             "shift" => {
                 let column = map.next_value()?;

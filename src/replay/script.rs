@@ -382,10 +382,14 @@ fn compile(arg: &Arg, workload: &Workload, now: Timestamp, rows: &mut [Rows]) ->
             let made = values::ranked(&rows[*sample].columns[*column]);
             Source::Rank { sample: *sample, column: rows[*sample].add(made), from: *from, to: *to }
         }
-        Arg::Cut { sample, column, cut } => {
+        Arg::Begins { sample, column, share } => {
             check(*sample, rows)?;
-            let made = values::present(&rows[*sample].columns[*column]);
-            let made = made.into_iter().map(|value| value.map(|value| values::cut(&value, *cut))).collect();
+            let made = values::beginnings(&rows[*sample].columns[*column], *share);
+            Source::Column { sample: *sample, column: rows[*sample].add(made) }
+        }
+        Arg::Part { sample, column } => {
+            check(*sample, rows)?;
+            let made = values::parts(&rows[*sample].columns[*column]);
             Source::Column { sample: *sample, column: rows[*sample].add(made) }
         }
         Arg::Now(by) => {

@@ -1,11 +1,13 @@
 //! Columns of a sample, rearranged: without nulls, by rank, cut to patterns.
 
 use std::cmp::Ordering;
-
-use crate::replay::workload::Cut;
+use std::collections::HashMap;
 
 /// Letters of a pattern: what people type before they look at the list.
 const PATTERN_LETTERS: usize = 3;
+
+/// The longest pattern that is looked for: longer ones find hardly more than one value.
+const PATTERN_LETTERS_MAX: usize = 16;
 
 /// Returns the column with every null replaced by the next value there is, so that rows keep their places; nulls where there
 /// is none at all.
@@ -38,24 +40,40 @@ pub fn ranked(column: &[Option<String>]) -> Vec<Option<String>> {
     sorted
 }
 
-/// Returns what a pattern keeps of a value; wild cards within it are escaped.
-pub fn cut(value: &str, cut: Cut) -> String {
-    let letters = value.chars().count();
-    let skipped = match cut {
-        Cut::Begins => 0,
-        Cut::Part => letters.saturating_sub(PATTERN_LETTERS) / 2,
+/// Returns a pattern for each value: its first letters and a `%`. With a `share` (0 to 1) so many letters that a pattern finds
+/// nearest to that share of the column, else three.
+pub fn beginnings(column: &[Option<String>], share: Option<f64>) -> Vec<Option<String>> {
+    let values = present(column);
+    let letters = share.map_or(PATTERN_LETTERS, |share| {
+        let distance = |letters: usize| (found(&values, letters) / share).ln().abs();
+        (1..=PATTERN_LETTERS_MAX).min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap_or(PATTERN_LETTERS)
+    });
+    let pattern = |value: String| escaped(value.chars().take(letters)) + "%";
+    values.into_iter().map(|value| value.map(pattern)).collect()
+}
+
+/// Returns a few letters from the middle of each value.
+pub fn parts(column: &[Option<String>]) -> Vec<Option<String>> {
+    let part = |value: String| {
+        let skipped = value.chars().count().saturating_sub(PATTERN_LETTERS) / 2;
+        escaped(value.chars().skip(skipped).take(PATTERN_LETTERS))
     };
-    let mut pattern = String::with_capacity(2 * PATTERN_LETTERS + 1);
-    for letter in value.chars().skip(skipped).take(PATTERN_LETTERS) {
-        if matches!(letter, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter);
+    present(column).into_iter().map(|value| value.map(part)).collect()
+}
+
+/// Returns the share of the values that begin as one of them does, on average over all of them.
+fn found(values: &[Option<String>], letters: usize) -> f64 {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for value in values.iter().flatten() {
+        let end = value.char_indices().nth(letters).map_or(value.len(), |(at, _)| at);
+        *counts.entry(&value[..end]).or_default() += 1;
     }
-    if cut == Cut::Begins {
-        pattern.push('%');
-    }
-    pattern
+    counts.values().map(|count| (*count as f64 / values.len() as f64).powi(2)).sum()
+}
+
+/// Takes the meaning off wild cards.
+fn escaped(letters: impl Iterator<Item = char>) -> String {
+    letters.flat_map(|letter| matches!(letter, '%' | '_' | '\\').then_some('\\').into_iter().chain([letter])).collect()
 }
 
 /// Returns the letters of an array of these values in the server's text format.
@@ -97,9 +115,15 @@ mod tests {
 
     #[test]
     fn patterns_escape_what_the_value_holds_of_wild_cards() {
-        assert_eq!(cut("a%bcd", Cut::Begins), "a\\%b%");
-        assert_eq!(cut("abcdefg", Cut::Part), "cde");
-        assert_eq!((cut("", Cut::Begins).as_str(), cut("é", Cut::Part).as_str()), ("%", "é"));
+        assert_eq!(beginnings(&column(&[Some("a%bcd"), Some("")]), None), column(&[Some("a\\%b%"), Some("%")]));
+        assert_eq!(parts(&column(&[Some("abcdefg"), Some("é"), None])), column(&[Some("cde"), Some("é"), Some("cde")]));
+    }
+
+    #[test]
+    fn patterns_are_as_long_as_the_share_they_are_to_find_asks_for() {
+        let numbers: Vec<Option<String>> = (100..1000).map(|number| Some(format!("c{number}@x.org"))).collect();
+        let first = |share| beginnings(&numbers, Some(share))[0].clone().unwrap_or_default();
+        assert_eq!((first(1.0), first(0.11), first(0.011), first(0.0011)), ("c%".into(), "c1%".into(), "c10%".into(), "c100%".into()));
     }
 
     #[test]

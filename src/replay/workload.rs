@@ -122,24 +122,22 @@ pub enum Arg {
         /// The highest.
         to: f64,
     },
-    /// A text cut from a column's value.
-    Cut {
+    /// A pattern for values that begin as a column's value does.
+    Begins {
         /// Index in [`Workload::samples`].
         sample: usize,
         /// Index in [`SampleSpec::columns`].
         column: usize,
-        /// Which part of it.
-        cut: Cut,
+        /// The share of the rows it is to find, 0 to 1.
+        share: Option<f64>,
     },
-}
-
-/// What a pattern keeps of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// Its beginning with a `%` behind it.
-    Begins,
-    /// A part, without wild cards.
-    Part,
+    /// A part of a column's value, without wild cards.
+    Part {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+    },
 }
 
 /// Why a text is no workload, and where.
@@ -367,13 +365,13 @@ fn check_arg(spec: ArgSpec, samples: &[SampleSpec]) -> Result<Arg, String> {
             let (sample, column) = find_column(&name, samples)?;
             Arg::Rank { sample, column, from, to }
         }
-        ArgSpec::Begins(name) => {
+        ArgSpec::Begins(name, share) => {
             let (sample, column) = find_column(&name, samples)?;
-            Arg::Cut { sample, column, cut: Cut::Begins }
+            Arg::Begins { sample, column, share }
         }
         ArgSpec::Part(name) => {
             let (sample, column) = find_column(&name, samples)?;
-            Arg::Cut { sample, column, cut: Cut::Part }
+            Arg::Part { sample, column }
         }
     })
 }

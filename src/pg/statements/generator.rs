@@ -40,8 +40,8 @@ pub(super) enum Take {
     Any(u32),
     /// A value of such a rank.
     Rank(f64, f64),
-    /// A pattern for its beginning.
-    Begins,
+    /// A pattern for its beginning, and the share of the rows it finds.
+    Begins(Option<f64>),
     /// A part of it.
     Part,
 }
@@ -50,16 +50,42 @@ pub(super) enum Take {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Spelled {
-    Present { present: String, row: u32 },
-    Any { any: String, of: u32 },
-    Rank { rank: String, from: f64, to: f64 },
-    Begins { begins: String },
-    Part { part: String },
-    Value { value: Option<String> },
-    Choice { choice: Vec<Option<String>> },
-    Int { int: [i64; 2] },
-    Text { text: usize },
-    Uuid { uuid: bool },
+    Present {
+        present: String,
+        row: u32,
+    },
+    Any {
+        any: String,
+        of: u32,
+    },
+    Rank {
+        rank: String,
+        from: f64,
+        to: f64,
+    },
+    Begins {
+        begins: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        share: Option<f64>,
+    },
+    Part {
+        part: String,
+    },
+    Value {
+        value: Option<String>,
+    },
+    Choice {
+        choice: Vec<Option<String>>,
+    },
+    Int {
+        int: [i64; 2],
+    },
+    Text {
+        text: usize,
+    },
+    Uuid {
+        uuid: bool,
+    },
 }
 
 /// A sample in the file.
@@ -87,7 +113,7 @@ impl SampleTexts {
                     Take::Value(row) => Spelled::Present { present: name, row },
                     Take::Any(of) => Spelled::Any { any: name, of },
                     Take::Rank(from, to) => Spelled::Rank { rank: name, from, to },
-                    Take::Begins => Spelled::Begins { begins: name },
+                    Take::Begins(share) => Spelled::Begins { begins: name, share },
                     Take::Part => Spelled::Part { part: name },
                 }
             }

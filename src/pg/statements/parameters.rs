@@ -138,7 +138,10 @@ impl<'a> Chooser<'a> {
         let inside = |what: &str| Err(format!("a parameter is {what}: only whole values of a column are taken from rows"));
         match comparison {
             Comparison::Pattern => match hint {
-                Some(Hint::Like | Hint::Ilike) => Ok(Take::Begins),
+                Some(Hint::Like | Hint::Ilike) => {
+                    let rows = self.rows_per_call().filter(|rows| *rows > 0.0 && self.is_alone(compared));
+                    Ok(Take::Begins(rows.map(|rows| (rows / table_rows(table)).min(1.0))))
+                }
                 Some(Hint::Fragment) => Ok(Take::Part),
                 _ => inside("a regular expression"),
             },
@@ -217,11 +220,13 @@ impl<'a> Chooser<'a> {
     fn is_alone(&self, compared: Compared<'a>) -> bool {
         let [block] = self.query.blocks.as_slice() else { return false };
         let [access] = block.accesses.as_slice() else { return false };
+        let column = &compared.column.name;
+        let is_of_it = |columns: &[String]| columns.iter().all(|known| known == column);
         access.table == compared.table.oid
-            && access.conditions.iter().all(|condition| condition.column == compared.column.name)
-            && access.filters.is_empty()
-            && access.expressions.is_empty()
-            && access.containments.is_empty()
+            && access.conditions.iter().all(|condition| condition.column == *column)
+            && access.filters.iter().all(|filter| is_of_it(&filter.columns))
+            && access.expressions.iter().all(|condition| is_of_it(&condition.columns))
+            && access.containments.iter().all(|condition| is_of_it(&condition.columns))
             && access.alternatives.is_empty()
     }
 
