@@ -73,7 +73,7 @@ pub async fn server(client: &Client) -> Result<Server, MeasureError> {
 /// # Errors
 /// [`MeasureError`] when the server cannot plan it.
 pub async fn explain(client: &Client, sql: &str, args: &[Option<String>]) -> Result<Explained, MeasureError> {
-    let statement = client.prepare(&format!("{OWN_MARK} explain (verbose, format json) {sql}")).await?;
+    let statement = client.prepare(&format!("explain {OWN_MARK} (verbose, format json) {sql}")).await?;
     let texts: Vec<Text<'_>> = args.iter().map(|value| Text(value.as_deref())).collect();
     let bound: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = texts.iter().map(|text| text as _).collect();
     let row = client.query_one(&statement, &bound).await?;

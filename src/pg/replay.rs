@@ -295,7 +295,7 @@ fn on_database(
     if let Some(derived) = &workload.derived {
         run.about.insert("derived".to_owned(), json!(derived));
     }
-    run.fidelity = Fidelity::of(workload, &run);
+    run.fidelity = Fidelity::of(workload, &run.labels);
     Ok(Replayed { run, samples, histograms })
 }
 

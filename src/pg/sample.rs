@@ -78,7 +78,7 @@ pub async fn draw(client: &mut Client, workload: &Workload, seed: u64) -> Result
     let settings = "set local datestyle = 'ISO, YMD'; set local timezone = 'UTC'; set local intervalstyle = 'postgres'; \
                     set local bytea_output = 'hex'; set local extra_float_digits = 1";
     transaction.batch_execute(settings).await.map_err(failed)?;
-    let now = "/* pgload */ select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as now";
+    let now = "select /* pgload */ pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as now";
     let row = transaction.query_one(now, &[]).await.map_err(failed)?;
     let text: String = Fields { row: &row, query: "now" }.get("now")?;
     let taken_at = text.parse().expect("the format asked for is RFC 3339");
@@ -144,7 +144,7 @@ async fn read(
         format!(" tablesample system ({percent:.6}) repeatable ({})", seed % (1 << 31))
     });
     let sql = format!(
-        "{OWN_MARK} select {columns} from {table} t{sampled} \
+        "select {OWN_MARK} {columns} from {table} t{sampled} \
          order by pg_catalog.md5(pg_catalog.concat_ws('|', {columns}, {seed}::text)), {columns} limit {}",
         spec.rows
     );

@@ -67,6 +67,20 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+impl Recorded {
+    /// Returns what both together are, a call.
+    pub fn with(&self, other: &Self) -> Self {
+        let calls = self.calls.saturating_add(other.calls);
+        let mean = |own: f64, others: f64| (own * self.calls as f64 + others * other.calls as f64) / calls.max(1) as f64;
+        Self {
+            calls,
+            rows: mean(self.rows, other.rows),
+            blocks: mean(self.blocks, other.blocks),
+            exec_ms: mean(self.exec_ms, other.exec_ms),
+        }
+    }
+}
+
 impl Derived {
     /// Returns what a reader of the workload's results must know, as sentences.
     pub fn caveats(&self) -> Vec<String> {
@@ -104,3 +118,45 @@ impl Derived {
 
 /// Reasons told one by one.
 const REASONS_SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derived(skipped: Vec<SkippedStatements>) -> Derived {
+        Derived {
+            from: "pg_stat_statements".to_owned(),
+            database: "shop".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            since: None,
+            evicted: 0,
+            statements: 20,
+            usable: 13,
+            exec_time_share: Some(0.6),
+            skipped,
+            by_type: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn figures_a_call_are_weighted_by_calls() {
+        let one = Recorded { calls: 30, rows: 1.0, blocks: 4.0, exec_ms: 0.1 };
+        let both = one.with(&Recorded { calls: 10, rows: 5.0, blocks: 0.0, exec_ms: 0.5 });
+        assert_eq!((both.calls, both.rows, both.blocks), (40, 2.0, 3.0));
+        assert!((both.exec_ms - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_its_share() {
+        let reason =
+            |number: u64| SkippedStatements { reason: format!("reason {number}"), statements: 1, calls: number, exec_time_share: 0.05 };
+        let told = derived((1..=7).map(reason).collect()).caveats();
+        assert!(
+            told[0].starts_with("7 of 20 recorded statements (35.0 % of the execution time) are not in the workload. 1 (5.0 %): reason 1;"),
+            "{told:?}"
+        );
+        assert!(told[0].ends_with("reason 5; and 2 more reasons."), "{told:?}");
+        assert_eq!(derived(Vec::new()).caveats().len(), 1);
+        assert!(Derived { evicted: 3, ..derived(Vec::new()) }.caveats()[0].contains("3 entries"));
+    }
+}

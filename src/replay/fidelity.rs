@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::replay::run::{LabelResult, Run};
+use crate::replay::run::LabelResult;
 use crate::replay::workload::Workload;
 
 /// A statement is judged from so many calls on; fewer say little of a mean.
@@ -71,13 +71,13 @@ impl Likeness {
 }
 
 impl Fidelity {
-    /// Compares a run with what was recorded; `None` for a workload without recorded figures, and where no statement was
+    /// Compares a run's statements with what was recorded; `None` for a workload without recorded figures, and where no statement was
     /// called often enough.
-    pub fn of(workload: &Workload, run: &Run) -> Option<Self> {
+    pub fn of(workload: &Workload, labels: &BTreeMap<String, LabelResult>) -> Option<Self> {
         let mut judged: Vec<(&str, u64, Likeness, Option<Likeness>)> = Vec::new();
         let mut too_few_calls = Vec::new();
         for spec in &workload.statements {
-            let (Some(recorded), Some(label)) = (&spec.recorded, run.labels.get(&spec.name)) else { continue };
+            let (Some(recorded), Some(label)) = (&spec.recorded, labels.get(&spec.name)) else { continue };
             match replayed(label) {
                 Some((rows, blocks)) => {
                     let blocks = blocks.map(|blocks| Likeness::of(recorded.blocks, blocks));
@@ -123,4 +123,57 @@ fn replayed(label: &LabelResult) -> Option<(f64, Option<f64>)> {
     let blocks = label.blocks.filter(|blocks| blocks.calls > 0);
     let blocks = blocks.map(|blocks| blocks.hit.saturating_add(blocks.read) as f64 / blocks.calls as f64);
     Some((label.rows as f64 / ended as f64, blocks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::run::Blocks;
+
+    const WORKLOAD: &str = r"
+name: w
+statements:
+  - { name: alike, weight: 90, recorded: { calls: 90, rows: 1, blocks: 4, exec_ms: 0.1 }, sql: select 1 }
+  - { name: other, weight: 10, recorded: { calls: 10, rows: 0, blocks: 100, exec_ms: 1 }, sql: select 2 }
+  - { name: rare, weight: 1, recorded: { calls: 1, rows: 5, blocks: 4, exec_ms: 1 }, sql: select 3 }
+  - { name: written, weight: 1, sql: select 4 }
+";
+
+    fn results(labels: &[(&str, u64, u64, Option<u64>)]) -> BTreeMap<String, LabelResult> {
+        let label = |&(name, count, rows, hit): &(&str, u64, u64, Option<u64>)| {
+            let blocks = hit.map(|hit| Blocks { hit, read: 0, calls: count });
+            (name.to_owned(), LabelResult { count, rows, blocks, ..LabelResult::default() })
+        };
+        labels.iter().map(label).collect()
+    }
+
+    #[test]
+    fn statements_are_compared_a_call_and_the_whole_by_their_recorded_weight() {
+        let workload = Workload::parse(WORKLOAD, "w.yaml").unwrap();
+        let labels =
+            results(&[("alike", 1000, 1000, Some(4400)), ("other", 20, 80, Some(6000)), ("rare", 9, 45, None), ("written", 50, 0, None)]);
+        let fidelity = Fidelity::of(&workload, &labels).unwrap();
+        let (alike, other) = (&fidelity.statements["alike"], &fidelity.statements["other"]);
+        assert_eq!((alike.rows.ratio, alike.blocks.unwrap().ratio, alike.representative), (Some(1.0), Some(1.1), true));
+        assert_eq!((other.rows.ratio, other.blocks.unwrap().ratio, other.representative), (None, Some(3.0), false));
+        assert_eq!((fidelity.calls_share, fidelity.too_few_calls.as_slice()), (0.9, ["rare".to_owned()].as_slice()));
+        assert_eq!(fidelity.rows, Likeness::of(0.9, 0.9 + 0.4));
+        assert!(fidelity.representative, "{fidelity:#?}");
+        assert!(!fidelity.statements.contains_key("written"));
+    }
+
+    #[test]
+    fn nothing_recorded_or_called_is_no_fidelity() {
+        let workload = Workload::parse(WORKLOAD, "w.yaml").unwrap();
+        assert_eq!(Fidelity::of(&workload, &results(&[("rare", 9, 45, None), ("written", 50, 0, None)])), None);
+    }
+
+    #[test]
+    fn hardly_any_rows_are_alike_whatever_their_ratio() {
+        assert!(Likeness::of(0.0, 0.4).is_representative());
+        assert!(!Likeness::of(0.0, 0.6).is_representative());
+        assert!(!Likeness::of(10.0, 4.9).is_representative());
+        assert!(Likeness::of(10.0, 20.0).is_representative());
+        assert_eq!(Likeness::of(0.0, 0.0).ratio, Some(1.0));
+    }
 }

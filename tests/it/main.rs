@@ -22,4 +22,5 @@ mod server;
 mod sizes;
 mod snapshot;
 mod speed;
+mod statements;
 mod twin;

@@ -136,19 +136,13 @@ pub async fn derive(source: &Source, name: &str, description: &str) -> Result<Wo
         match became {
             Became::NoWorkload => {}
             Became::Skipped(reason) => skip(&mut derived.skipped, reason, &statement),
-            Became::Usable(mut text, by_type) => {
+            Became::Usable(text, by_type) => {
                 derived.usable += 1;
                 exec_ms_usable += statement.exec_ms_total;
-                let taken = |name: &str| statements.iter().any(|other| other.name == name);
-                if let Some(free) =
-                    (2..).map(|number| format!("{}_{number}", text.name)).find(|name| !taken(name)).filter(|_| taken(&text.name))
-                {
-                    text.name = free;
+                let name = add(&mut statements, text);
+                if by_type && !derived.by_type.contains(&name) {
+                    derived.by_type.push(name);
                 }
-                if by_type {
-                    derived.by_type.push(text.name.clone());
-                }
-                statements.push(text);
             }
         }
     }
@@ -163,6 +157,23 @@ pub async fn derive(source: &Source, name: &str, description: &str) -> Result<Wo
     let document = Document { name, description, derived, samples: deriving.samples.finished(), statements };
     let text = serde_saphyr::to_string(&document).map_err(|error| DeriveError::Write(error.to_string()))?;
     Ok(Workload::parse(&text, name)?)
+}
+
+/// Adds a statement and returns its name. Texts that are the same once they are repaired are one statement: the server could not
+/// tell their calls apart either.
+fn add(statements: &mut Vec<StatementText>, mut text: StatementText) -> String {
+    if let Some(known) = statements.iter_mut().find(|known| known.sql == text.sql) {
+        known.recorded = known.recorded.with(&text.recorded);
+        known.weight = known.recorded.calls;
+        return known.name.clone();
+    }
+    let taken = |name: &str| statements.iter().any(|other| other.name == name);
+    if taken(&text.name) {
+        let mut numbered = (2..).map(|number| format!("{}_{number}", text.name));
+        text.name = numbered.find(|name| !taken(name)).expect("some number is free");
+    }
+    statements.push(text);
+    statements.last().expect("it was just added").name.clone()
 }
 
 /// Says why there is nothing to replay.
@@ -371,7 +382,7 @@ async fn look(client: &Client, table: &Table, column: &str) -> Probe {
     if known.is_some_and(|known| known.null_fraction >= 1.0) {
         return Probe::Unusable(format!("column {} of table {name} holds nothing but nulls: there are no values to take", quoted(column)));
     }
-    match client.query(&format!("{OWN_MARK} select t.{} from {name} t limit 1", quoted(column)), &[]).await {
+    match client.query(&format!("select {OWN_MARK} t.{} from {name} t limit 1", quoted(column)), &[]).await {
         Ok(rows) if rows.is_empty() => Probe::Unusable(format!("table {name} is empty: there are no values to take")),
         Ok(_) => Probe::Rows,
         Err(error) => {
