@@ -105,7 +105,7 @@ pub(super) async fn measure(
     samples: Option<Samples>,
     stop: &Stop,
 ) -> Result<Replayed, Failure> {
-    measure_with(source, &Load::Workload(workload.clone()), settings, samples, None, stop).await
+    measure_with(source, &Load::Workload(Box::new(workload.clone())), settings, samples, None, stop).await
 }
 
 /// The same, writing every call to `events` where that is given.

@@ -15,7 +15,7 @@ use crate::replay::pgbench::{Choice, Mode, Options, Scripts, builtin};
 #[derive(Debug, Clone)]
 pub(super) enum Load {
     /// A workload file.
-    Workload(Workload),
+    Workload(Box<Workload>),
     /// pgbench scripts, picked by their weights.
     Scripts(Scripts),
     /// What was captured from logs.
@@ -67,7 +67,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
             loads.push(if Captured::is_captured(&text) {
                 Load::Traffic(Arc::new(Traffic::open(path, text, &args.reports, args.pool.map(usize::from))?))
             } else {
-                Load::Workload(Workload::parse(&text, &path.display().to_string())?)
+                Load::Workload(Box::new(Workload::parse(&text, &path.display().to_string())?))
             });
             continue;
         };
@@ -122,7 +122,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
 /// Exit 2 when there is anything else.
 pub(super) fn workloads_only(loads: Vec<Load>) -> Result<Vec<Workload>, Failure> {
     let workload = |load: Load| match load {
-        Load::Workload(workload) => Ok(workload),
+        Load::Workload(workload) => Ok(*workload),
         Load::Scripts(_) | Load::Traffic(_) | Load::Statements => {
             let what = if load.traffic().is_some() { "captured traffic" } else { "scripts" };
             Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not {what}", load.name())))

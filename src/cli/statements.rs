@@ -29,7 +29,7 @@ pub(super) async fn derived(mut loads: Vec<Load>, args: &ReplayArgs, source: &So
         if let Some(line) = described(&workload) {
             output::notice(&format!("Derived from pg_stat_statements: {line}"));
         }
-        *load = Load::Workload(workload);
+        *load = Load::Workload(Box::new(workload));
     }
     Ok(loads)
 }

@@ -296,6 +296,7 @@ fn on_database(
         run.about.insert("derived".to_owned(), json!(derived));
     }
     run.fidelity = Fidelity::of(workload, &run.labels);
+    run.caveats.extend(run.fidelity.iter().flat_map(Fidelity::caveats));
     Ok(Replayed { run, samples, histograms })
 }
 

@@ -13,6 +13,9 @@ pub const CALLS_MIN: u64 = 10;
 /// From half to double the recorded figure a statement stands for what it was derived from. 2 is convention, not theory.
 pub const REPRESENTATIVE: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 
+/// Names told one by one.
+const NAMES_SHOWN: usize = 5;
+
 /// Figures this close are alike whatever their ratio: 0.02 rows a call and 0.1 are both "hardly ever".
 const NEAR: f64 = 0.5;
 
@@ -114,6 +117,30 @@ impl Fidelity {
     }
 }
 
+impl Fidelity {
+    /// Returns what a reader of the results must know of it, as sentences.
+    pub fn caveats(&self) -> Vec<String> {
+        let mut caveats = Vec::new();
+        let unlike: Vec<&str> = self.statements.iter().filter(|(_, one)| !one.representative).map(|(name, _)| name.as_str()).collect();
+        if !unlike.is_empty() {
+            let more = unlike.len().saturating_sub(NAMES_SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            caveats.push(format!(
+                "Statements of {:.0} % of the recorded calls were called with other values than the application's, by their rows or blocks a \
+                 call: {}{more}. A workload file (pgload capture -d) lets you give them others.",
+                100.0 * (1.0 - self.calls_share),
+                unlike.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ")
+            ));
+        }
+        match self.too_few_calls.len() {
+            0 => {}
+            1 => caveats.push(format!("1 statement had fewer than {CALLS_MIN} calls, and is not compared with what was recorded.")),
+            few => caveats.push(format!("{few} statements had fewer than {CALLS_MIN} calls, and are not compared with what was recorded.")),
+        }
+        caveats
+    }
+}
+
 /// Returns rows and blocks a call; `None` below [`CALLS_MIN`] calls without error.
 fn replayed(label: &LabelResult) -> Option<(f64, Option<f64>)> {
     let ended = label.count.saturating_sub(label.errors.values().sum());
@@ -158,8 +185,20 @@ statements:
         assert_eq!((other.rows.ratio, other.blocks.unwrap().ratio, other.representative), (None, Some(3.0), false));
         assert_eq!((fidelity.calls_share, fidelity.too_few_calls.as_slice()), (0.9, ["rare".to_owned()].as_slice()));
         assert_eq!(fidelity.rows, Likeness::of(0.9, 0.9 + 0.4));
-        assert!(fidelity.representative, "{fidelity:#?}");
+        // One call in ten touches three times a hundred blocks: most of what all touch.
+        assert_eq!((fidelity.blocks.unwrap().recorded, fidelity.representative), (13.6, false), "{fidelity:#?}");
         assert!(!fidelity.statements.contains_key("written"));
+        let told = fidelity.caveats();
+        assert!(told[0].contains("other") && told[0].contains("10 %") && told[1].starts_with("1 statement "), "{told:?}");
+    }
+
+    #[test]
+    fn a_mix_of_alike_statements_is_representative() {
+        let workload = Workload::parse(WORKLOAD, "w.yaml").unwrap();
+        let labels = results(&[("alike", 1000, 1000, Some(4400)), ("other", 20, 0, Some(2400)), ("rare", 10, 45, None)]);
+        let fidelity = Fidelity::of(&workload, &labels).unwrap();
+        assert!(fidelity.representative && fidelity.calls_share > 0.999, "{fidelity:#?}");
+        assert_eq!(fidelity.caveats(), Vec::<String>::new());
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn values_of_a_derived_statement_come_from_the_rows_around_the_calls_own() {
         let args: Vec<String> = args(&script, call).into_iter().map(|value| value.expect("no value is null")).collect();
         let own: u32 = args[0].parse().unwrap();
         // Every fifth customer is null; the next one stands in.
-        let present = |row: u32| if row % 5 == 0 { (row + 1) % 100 } else { row % 100 };
+        let present = |row: u32| if row.is_multiple_of(5) { (row + 1) % 100 } else { row % 100 };
         assert_eq!(args[1], format!("customer-{}", present(own)));
         assert_eq!(args[2], ((own + 2) % 100).to_string());
         let three: Vec<String> = (own..own + 3).map(|row| format!("\"customer-{}\"", present(row % 100))).collect();

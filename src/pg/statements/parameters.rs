@@ -261,7 +261,7 @@ impl<'a> Chooser<'a> {
         let only = self.query.parameters.values().filter(is_limit).count() == 1;
         let outermost = self.query.blocks.first().is_some_and(|block| block.limit == Some(Limit::Parameter));
         let rows = self.query.rows_per_call().filter(|rows| *rows > 0.0 && only && outermost);
-        let Some(rows) = rows.filter(|_| self.query.parameters.get(&number).is_some()) else { return PAGE_UNKNOWN.to_owned() };
+        let Some(rows) = rows.filter(|_| self.query.parameters.contains_key(&number)) else { return PAGE_UNKNOWN.to_owned() };
         // A whole number of rows a call, call after call, is the limit itself.
         let page = if rows.fract() == 0.0 { rows } else { PAGES.into_iter().find(|page| *page >= rows).unwrap_or(rows.ceil()) };
         format!("{page:.0}")
@@ -341,6 +341,132 @@ fn unquoted(literal: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advisor::query::{Names, Reading, read};
+    use crate::advisor::sample::{self, Col};
+    use crate::catalog::{Index, Snapshot};
+
+    /// Orders: 10 000 rows, 20 a customer, a unique id; customers: 500.
+    fn snapshot() -> Snapshot {
+        let orders = [
+            Col("id", "bigint", -1.0, 1.0),
+            Col("customer_id", "integer", 500.0, 0.0),
+            Col("status", "text", 4.0, 0.0),
+            Col("placed_at", "timestamp with time zone", -1.0, 1.0),
+            Col("tags", "text[]", -1.0, 0.0),
+        ];
+        let customers = [Col("id", "integer", -1.0, 1.0), Col("email", "text", -1.0, 0.0)];
+        let tables = vec![sample::table(1, "orders", 10_000.0, 200, &orders), sample::table(2, "customers", 500.0, 10, &customers)];
+        let email = Index { unique: true, ..sample::index(12, 2, "customers_email_key", &["email"]) };
+        sample::snapshot(tables, vec![sample::primary(10, 1, "orders_pkey"), sample::primary(11, 2, "customers_pkey"), email], Vec::new())
+    }
+
+    /// Chooses for a statement of 10 calls.
+    fn chosen(text: &str, rows: u64, types: &[&str]) -> Result<Vec<Generator>, String> {
+        let snapshot = snapshot();
+        let relations = Relations::new(&snapshot);
+        let names = Names::new(&relations);
+        let Reading::Understood { blocks, writes, parameters } = read(&names, text, "public", "app", &[]) else { panic!("{text}") };
+        let query = Query {
+            query_id: None,
+            text: text.to_owned(),
+            user: "app".to_owned(),
+            search_path: "public".to_owned(),
+            calls: 10,
+            rows,
+            exec_ms_total: 1.0,
+            blocks,
+            writes,
+            parameters,
+            captured: Vec::new(),
+        };
+        let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
+        Chooser::new(&relations, &query).choose(&types).map(|chosen| chosen.generators)
+    }
+
+    fn rows(table: Oid, column: &str, take: Take) -> Generator {
+        Generator::Rows { table, column: column.to_owned(), take }
+    }
+
+    fn always(value: &str) -> Generator {
+        Generator::Choice(vec![Some(value.to_owned())])
+    }
+
+    #[test]
+    fn parameters_take_the_values_of_the_columns_they_are_compared_with() {
+        let found = chosen(
+            "select * from orders o join customers c on c.id = o.customer_id where c.email = $1 and o.status in ($2, $3)",
+            50,
+            &["text", "text", "text"],
+        );
+        let expected = [rows(2, "email", Take::Value(0)), rows(1, "status", Take::Value(0)), rows(1, "status", Take::Value(1))];
+        assert_eq!(found.unwrap(), expected);
+        // What an update sets is not what the row has.
+        let found = chosen("update orders set status = $1 where status = $2", 10, &["text", "text"]);
+        assert_eq!(found.unwrap(), [rows(1, "status", Take::Value(1)), rows(1, "status", Take::Value(0))]);
+    }
+
+    #[test]
+    fn lists_are_as_long_as_the_rows_found_tell() {
+        let of = |text: &str, rows: u64, types: &[&str]| match chosen(text, rows, types).unwrap().remove(0) {
+            Generator::Rows { take: Take::Any(of), .. } => of,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("select * from orders where id = any($1)", 70, &["bigint[]"]), 7);
+        assert_eq!(of("select * from orders where customer_id = any($1)", 600, &["integer[]"]), 3, "20 rows a customer");
+        assert_eq!(of("select count(*) from orders where id = any($1)", 10, &["bigint[]"]), LIST_UNKNOWN);
+    }
+
+    #[test]
+    fn ranges_are_as_wide_as_the_rows_found_tell() {
+        let time = "timestamp with time zone";
+        let takes = |text: &str, rows: u64, types: &[&str]| -> Vec<Take> {
+            let generators = chosen(text, rows, types).unwrap().into_iter();
+            generators.filter_map(|generator| if let Generator::Rows { take, .. } = generator { Some(take) } else { None }).collect()
+        };
+        // 500 of 10 000 rows a call.
+        assert_eq!(
+            takes("select id from orders where placed_at >= $1 and placed_at < $2", 5000, &[time, time]),
+            [Take::Rank(0.0, 0.95), Take::Rank(0.05, 1.0)]
+        );
+        assert_eq!(takes("select id from orders where placed_at > $1", 5000, &[time]), [Take::Rank(0.9, 1.0)]);
+        assert_eq!(takes("select id from orders where placed_at < $1", 90_000, &[time]), [Take::Rank(0.8, 1.0)]);
+        // A page of a list, and a range beside another condition: any row's own value.
+        assert_eq!(
+            takes("select id from orders where placed_at < $1 order by placed_at desc limit $2", 100, &[time, "bigint"]),
+            [Take::Value(0)]
+        );
+        assert_eq!(
+            takes("select id from orders where customer_id = $1 and placed_at > $2", 100, &["integer", time]),
+            [Take::Value(0), Take::Value(0)]
+        );
+    }
+
+    #[test]
+    fn a_page_is_what_the_calls_returned_or_the_next_usual_size() {
+        let page = |rows| chosen("select id from orders order by placed_at limit $1 offset $2", rows, &["bigint", "bigint"]).unwrap();
+        assert_eq!(page(200), [always("20"), always("0")]);
+        assert_eq!(page(173), [always("20"), always("0")]);
+        assert_eq!(page(0), [always("10"), always("0")]);
+    }
+
+    #[test]
+    fn rows_inserted_are_new_where_they_must_be() {
+        let found = chosen("insert into customers (id, email) values ($1, $2)", 10, &["integer", "text"]).unwrap();
+        assert_eq!(found, [Generator::Int(1_000_000_000, 2_147_483_647), Generator::Letters(NEW_LETTERS)]);
+    }
+
+    #[test]
+    fn values_that_decide_over_no_row_have_their_type_and_others_are_refused() {
+        assert_eq!(chosen("select $1, id from orders where id = $2", 10, &["text", "bigint"]).unwrap()[0], always("1"));
+        for (text, types) in [
+            ("select id from orders where abs(id) = $1", &["bigint"][..]),
+            ("select id from orders where $1 = any(tags)", &["text"]),
+            ("select id from orders where status ~ $1", &["text"]),
+        ] {
+            assert!(chosen(text, 10, types).unwrap_err().starts_with("a parameter "), "{text}");
+        }
+        assert!(chosen("select id from orders where customer_id = $1", 10, &["uuid"]).unwrap_err().contains("of type uuid"));
+    }
 
     #[test]
     fn literals_are_read_back() {
