@@ -62,7 +62,7 @@ impl<'a> Chooser<'a> {
     pub(super) fn choose(&self, types: &[String]) -> Result<Chosen, String> {
         let likely = values::sets(self.relations.snapshot, self.query, types);
         let mut chosen = Chosen { generators: Vec::with_capacity(types.len()), by_type: false };
-        let mut rows: BTreeMap<(Oid, &str), u32> = BTreeMap::new();
+        let mut rows: BTreeMap<(Oid, &str, bool), u32> = BTreeMap::new();
         for (number, type_name) in (1..).zip(types) {
             let likely = || {
                 let mut choice: Vec<Option<String>> = Vec::new();
@@ -131,7 +131,7 @@ impl<'a> Chooser<'a> {
         comparison: Comparison,
         hint: Option<Hint>,
         type_name: &str,
-        rows: &mut BTreeMap<(Oid, &'a str), u32>,
+        rows: &mut BTreeMap<(Oid, &'a str, bool), u32>,
     ) -> Result<Take, String> {
         let Compared { table, column } = compared;
         let is_array = type_name.ends_with("[]") && !column.type_name.ends_with("[]");
@@ -152,12 +152,9 @@ impl<'a> Chooser<'a> {
             }
             Comparison::Above | Comparison::Below => Ok(self.range(compared, comparison == Comparison::Above)),
             _ => {
-                let row = rows.entry((table.oid, column.name.as_str())).or_default();
                 // What an UPDATE sets is another row's value: its own would change nothing.
-                if self.clauses.get(&number) == Some(&Clause::Set) {
-                    *row += 1;
-                    return Ok(Take::Value(*row));
-                }
+                let is_set = self.clauses.get(&number) == Some(&Clause::Set);
+                let row = rows.entry((table.oid, column.name.as_str(), is_set)).or_insert(u32::from(is_set));
                 *row += 1;
                 Ok(Take::Value(*row - 1))
             }
