@@ -47,10 +47,11 @@ pub struct Statement {
     pub search_path: String,
 }
 
-/// Begins the text of every statement pgload itself sends to user tables, so that audits leave it out.
+/// Stands behind the first word of every statement that pgload itself sends, so that audits leave it out. (Before the first
+/// word it would be lost: from 18 on the server records no comment there.)
 pub const OWN_MARK: &str = "/* pgload */";
 
-/// Begins every SQL file of pgload's own.
+/// Began the SQL files of earlier versions, whose statements a server may still have on record.
 const OWN_FILE: &str = "-- Question:";
 
 impl Statement {
@@ -88,7 +89,6 @@ impl Statement {
 /// Returns whether a statement's text is one that pgload itself sends.
 pub fn is_own_text(text: &str) -> bool {
     let text = text.trim_start();
-    // From 18 on the server records no comment before the first word, so some marks stand behind it.
     let behind = text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start();
     text.starts_with(OWN_MARK) || text.starts_with(OWN_FILE) || behind.starts_with(OWN_MARK)
 }

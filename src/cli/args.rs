@@ -46,7 +46,7 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Find the highest rate of calls that keeps an objective, and how throughput grows with clients.
     Capacity(CapacityArgs),
-    /// Turn a server's log into a workload that can be replayed.
+    /// Turn a server's log, or what it recorded of its statements, into a workload that can be replayed.
     Capture(CaptureArgs),
     /// Say where a database's time goes: statements, waits, plans, and what changed since another time.
     Profile(ProfileArgs),
@@ -253,7 +253,8 @@ pub(super) struct ReplayArgs {
     /// Repeat the last --before run of the same workload exactly, and compare.
     #[arg(long)]
     pub after: bool,
-    /// Compare two copies of the database under one load, with a change on one of them (--apply, --migrations).
+    /// Compare two copies of the database under one load, with a change on one of them (--apply, --migrations). Captured traffic is
+    /// then made transaction by transaction in its order, without its times.
     #[arg(long, conflicts_with_all = ["before", "after"])]
     pub paired: bool,
     #[command(flatten)]
@@ -326,6 +327,13 @@ pub(super) struct ReplayArgs {
     /// Let pgbench scripts run programs on this machine with \shell and \setshell.
     #[arg(long)]
     pub allow_shell: bool,
+    /// Watch the database meanwhile as `pgload profile` does, on a connection of its own: statements by time, what they waited
+    /// for, and with --after what changed. Stands in the report and in run.json.
+    #[arg(long, conflicts_with = "paired")]
+    pub profile: bool,
+    /// With --profile: say what changed since an earlier profile, or a run with one: its folder or file.
+    #[arg(long, value_name = "FILE", requires = "profile")]
+    pub profile_compare: Option<PathBuf>,
     /// Write every measured call to this file, 20 bytes each; docs/events.md has the format.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -537,7 +545,7 @@ pub(super) struct ProfileArgs {
     /// Which statements come first.
     #[arg(long, value_enum, default_value = "total")]
     pub sort: SortChoice,
-    /// Say what changed since an earlier profile: its folder or profile.json.
+    /// Say what changed since an earlier profile, or a run with one (replay --profile): its folder or file.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// Leave out what the statements' plans say, which needs a snapshot of the catalogs and a local server's programs.

@@ -6,9 +6,9 @@ use crate::migration::Layout;
 use crate::pg::ConnectError;
 use crate::pg::apply::ApplyError;
 use crate::pg::binaries::NotFound;
-use crate::pg::clone::CloneError;
 use crate::pg::cluster::ClusterError;
 use crate::pg::conninfo::ConninfoError;
+use crate::pg::copies::CloneError;
 use crate::pg::paired::PairedError;
 use crate::pg::replay::{Fault, ReplayError};
 use crate::pg::snapshot::{NodeError, SnapshotError};
@@ -120,38 +120,32 @@ impl From<NodeError> for Failure {
     }
 }
 
+impl From<Fault> for Exit {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Connection => Self::Connection,
+            Fault::Workload => Self::Usage,
+            Fault::Refused => Self::Refused,
+            Fault::Other => Self::Failed,
+        }
+    }
+}
+
 impl From<ReplayError> for Failure {
     fn from(error: ReplayError) -> Self {
-        let exit = match error.fault() {
-            Fault::Connection => Exit::Connection,
-            Fault::Workload => Exit::Usage,
-            Fault::Refused => Exit::Refused,
-            Fault::Other => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
+        Self::new(error.fault().into(), error.to_string())
     }
 }
 
 impl From<PairedError> for Failure {
     fn from(error: PairedError) -> Self {
-        let exit = match error.fault() {
-            Fault::Connection => Exit::Connection,
-            Fault::Workload => Exit::Usage,
-            Fault::Refused => Exit::Refused,
-            Fault::Other => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
+        Self::new(error.fault().into(), error.to_string())
     }
 }
 
 impl From<CloneError> for Failure {
     fn from(error: CloneError) -> Self {
-        let exit = match &error {
-            CloneError::Connect(_) => Exit::Connection,
-            CloneError::Server { source, .. } if source.code().is_none() => Exit::Connection,
-            _ => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
+        Self::new(error.fault().into(), error.to_string())
     }
 }
 

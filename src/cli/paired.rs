@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::{Format, PairedDesign, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
+use super::scripts::Load;
 use super::{connection, guard, output, progress, replay, runs};
 use crate::diff::Diff;
 use crate::load::Stop;
@@ -12,7 +13,6 @@ use crate::pg::Source;
 use crate::pg::clone::Clones;
 use crate::pg::paired::{Change, PairedSettings, Stage, run as experiment};
 use crate::pg::session::Writes;
-use crate::replay::Workload;
 use crate::replay::paired::{Applied, Experiment};
 use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
 use crate::stats::Design;
@@ -21,9 +21,10 @@ use crate::units::{Bytes, human_ms};
 /// One client: a duet wants both sides undisturbed, not busy. More are for locks and throughput.
 const CLIENTS: u16 = 1;
 
-pub(super) async fn run(args: &ReplayArgs, source: &Source, workloads: &[Workload], config_path: &Path) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &ReplayArgs, source: &Source, loads: &[Load], config_path: &Path) -> Result<Exit, Failure> {
     let change = change(args)?;
     let settings = settings(args)?;
+    loads.iter().try_for_each(|load| fits(args, load))?;
     guard::admit(source, config_path).await?;
     let other = match &args.pair.against {
         Some(url) => {
@@ -36,18 +37,18 @@ pub(super) async fn run(args: &ReplayArgs, source: &Source, workloads: &[Workloa
     let stop = Stop::default();
     let listener = tokio::spawn(replay::listen(stop.clone()));
     let mut exit = Exit::Done;
-    for workload in workloads {
+    for load in loads {
         if stop.is_requested() {
             break;
         }
         let outcome = match &other {
             Some(other) => {
                 let sides = Diff { before: source.clone(), after: other.clone() };
-                tried(sides, workload, &settings, None, &stop).await
+                tried(sides, load, &settings, None, &stop).await
             }
-            None => on_copies(source, workload, &settings, change.as_ref(), &stop).await,
+            None => on_copies(source, load, &settings, change.as_ref(), &stop).await,
         };
-        exit = replay::worse(exit, tell(args, workload, &outcome?)?);
+        exit = replay::worse(exit, tell(args, &outcome?)?);
     }
     listener.abort();
     Ok(exit)
@@ -56,7 +57,7 @@ pub(super) async fn run(args: &ReplayArgs, source: &Source, workloads: &[Workloa
 /// Makes the copies, tries the change, and drops the copies whatever came of it.
 async fn on_copies(
     source: &Source,
-    workload: &Workload,
+    load: &Load,
     settings: &PairedSettings,
     change: Option<&Change>,
     stop: &Stop,
@@ -66,7 +67,7 @@ async fn on_copies(
     step.done(&format!("Copied {} ({}) to {} and {}", source.database(), Bytes(clones.size_bytes), names(&clones).0, names(&clones).1));
     // Without a change the copies are still two sides: an empty change.
     let nothing = Change::Sql { name: "nothing".to_owned(), text: String::new() };
-    let outcome = tried(clones.sources.clone(), workload, settings, Some(change.unwrap_or(&nothing)), stop).await;
+    let outcome = tried(clones.sources.clone(), load, settings, Some(change.unwrap_or(&nothing)), stop).await;
     let notes = clones.notes.clone();
     let removed = clones.remove().await;
     let mut experiment = outcome?;
@@ -82,19 +83,24 @@ fn names(clones: &Clones) -> (&str, &str) {
 /// Runs the experiment on a thread of its own, showing progress.
 async fn tried(
     sides: Diff<Source>,
-    workload: &Workload,
+    load: &Load,
     settings: &PairedSettings,
     change: Option<&Change>,
     stop: &Stop,
 ) -> Result<Experiment, Failure> {
-    let (workload, settings, change, stop) = (workload.clone(), settings.clone(), change.cloned(), stop.clone());
+    let (load, settings, change, stop) = (load.clone(), settings.clone(), change.cloned(), stop.clone());
     let task = tokio::task::spawn_blocking(move || {
-        let shown = progress::paired(&workload.name);
+        let shown = progress::paired(&load.name());
         let stage = |stage: Stage<'_>| match stage {
             Stage::Step(text) => output::notice(&format!("{text} …")),
             Stage::Load(part, length, said) => shown.update_part(part, length, &said),
         };
-        experiment(&sides, &workload, &settings, change.as_ref(), &stage, &stop)
+        match &load {
+            Load::Workload(workload) => experiment(&sides, workload.as_ref(), &settings, change.as_ref(), &stage, &stop),
+            Load::Scripts(scripts) => experiment(&sides, scripts, &settings, change.as_ref(), &stage, &stop),
+            Load::Traffic(traffic) => experiment(&sides, traffic.capture(), &settings, change.as_ref(), &stage, &stop),
+            Load::Statements => unreachable!("a workload was made of it"),
+        }
     });
     match task.await {
         Ok(answer) => answer.map_err(Failure::from),
@@ -111,6 +117,24 @@ fn change(args: &ReplayArgs) -> Result<Option<Change>, Failure> {
         return Ok(Some(Change::Sql { name: path.display().to_string(), text }));
     }
     Ok(args.pair.migrations.clone().map(Change::Folder))
+}
+
+/// Refuses what cannot be done on two sides in the same way.
+fn fits(args: &ReplayArgs, load: &Load) -> Result<(), Failure> {
+    let of_times = [("--speed", args.speed.is_some()), ("--pool", args.pool.is_some())];
+    match load {
+        Load::Scripts(_) if args.allow_shell => Err(Failure::usage(
+            "run programs for both sides: --paired makes each call twice, and a script's \\shell or \\setshell would act on one machine; \
+             leave --allow-shell out",
+        )),
+        Load::Traffic(_) => match of_times.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Failure::usage(format!(
+                "compare with {option}: --paired makes captured transactions in their order, without the capture's sessions and times"
+            ))),
+            None => Ok(()),
+        },
+        Load::Workload(_) | Load::Scripts(_) | Load::Statements => Ok(()),
+    }
 }
 
 fn settings(args: &ReplayArgs) -> Result<PairedSettings, Failure> {
@@ -148,10 +172,10 @@ fn settings(args: &ReplayArgs) -> Result<PairedSettings, Failure> {
 }
 
 /// Saves and prints what came out; returns what it means.
-fn tell(args: &ReplayArgs, workload: &Workload, experiment: &Experiment) -> Result<Exit, Failure> {
-    let folder = runs::new_folder(&args.reports, "paired", Some(&workload.name));
+fn tell(args: &ReplayArgs, experiment: &Experiment) -> Result<Exit, Failure> {
+    let folder = runs::new_folder(&args.reports, "paired", Some(&experiment.name));
     let saved = output::write(&folder.join("comparison.json"), json_text::to_string_pretty(experiment));
-    let named = NamedComparison { name: workload.name.clone(), comparison: experiment.comparison.clone() };
+    let named = NamedComparison { name: experiment.name.clone(), comparison: experiment.comparison.clone() };
     let numbers = Numbers::of(&named.comparison, None, &[]);
     let more = sentences(experiment);
     output::result(&match args.format {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::args::{ProfileArgs, ProfileFormat, SortChoice};
 use super::failure::{Exit, Failure};
 use super::{connection, migrate, output, progress, runs, snapshot};
@@ -13,6 +15,7 @@ use crate::pg::monitor::{self, MonitorError};
 use crate::pg::snapshot::{OLDEST_VERSION_NUM, Scope};
 use crate::pg::twin::Options;
 use crate::profile::{PROFILE_SCHEMA_VERSION, Profile, Sort, compare};
+use crate::replay::Run;
 use crate::report::{json as json_text, markdown, terminal};
 
 pub(super) async fn run(args: ProfileArgs) -> Result<Exit, Failure> {
@@ -27,8 +30,7 @@ pub(super) async fn run(args: ProfileArgs) -> Result<Exit, Failure> {
         add_plan_notes(&mut profile, &source, args.pg_bin.as_deref()).await?;
     }
     if let Some(earlier) = &earlier {
-        profile.changes = Some(compare(earlier, &profile));
-        profile.caveats.extend(unlike(earlier, &profile));
+        set_against(&mut profile, earlier);
     }
     let folder = runs::new_folder(&args.reports, "profile", None);
     let saved = output::write(&folder.join("profile.json"), json_text::to_string_pretty(&profile));
@@ -56,7 +58,7 @@ async fn watch(source: &Source, length: Duration) -> Result<Profile, Failure> {
 
 /// Adds what the twin says of the plans; without server programs, or when the twin does not start, a notice says so.
 async fn add_plan_notes(profile: &mut Profile, source: &Source, pg_bin: Option<&Path>) -> Result<(), Failure> {
-    let version_num = profile.about.get("server_version_num").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let version_num = profile.about.get("server_version_num").and_then(Value::as_u64).unwrap_or_default();
     let counted = profile.statements.iter().any(|statement| statement.query.is_some() && statement.counters.calls > 0);
     if !counted || version_num < u64::from(OLDEST_VERSION_NUM) {
         return Ok(());
@@ -97,24 +99,58 @@ async fn add_plan_notes(profile: &mut Profile, source: &Source, pg_bin: Option<&
     Ok(())
 }
 
-/// Reads a saved profile, from its folder or its file.
-fn read(path: &Path) -> Result<Profile, Failure> {
-    let file = if path.is_dir() { path.join("profile.json") } else { path.to_owned() };
+/// Reads a saved profile, or that of a saved run, from its folder or its file.
+///
+/// # Errors
+/// Exit 2 for a file that is neither, with what was expected.
+pub(super) fn read(path: &Path) -> Result<Profile, Failure> {
+    let in_folder = || ["profile.json", "run.json"].map(|name| path.join(name)).into_iter().find(|file| file.exists());
+    let file = if path.is_dir() { in_folder().unwrap_or_else(|| path.join("profile.json")) } else { path.to_owned() };
     let wrong = |reason: String| Failure::usage(format!("read profile {}: {reason}", file.display()));
     let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
-    let expected = "a file saved by `pgload profile` is expected";
-    let document: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(format!("{error}; {expected}")))?;
-    let kind = document.get("kind").and_then(serde_json::Value::as_str);
-    match document.get("schema_version").and_then(serde_json::Value::as_u64) {
-        Some(_) if kind != Some("profile") => return Err(wrong(format!("it is of another kind; {expected}"))),
-        Some(version) if version > u64::from(PROFILE_SCHEMA_VERSION) => {
-            return Err(wrong(format!("schema_version {version} is newer than this pgload reads ({PROFILE_SCHEMA_VERSION})")));
-        }
-        Some(_) => {}
-        None => return Err(wrong(format!("it has no schema_version; {expected}"))),
+    let expected = "a file saved by `pgload profile` or by `pgload replay --profile` is expected";
+    let document: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("{error}; {expected}")))?;
+    if document.get("kind").and_then(Value::as_str) == Some("replay") {
+        return match of_run(document.get("profile")) {
+            Some(profile) => profile.map_err(wrong),
+            None => Err(wrong("the run was not profiled: replay with --profile".to_owned())),
+        };
     }
+    check(&document, expected).map_err(wrong)?;
     // Read from the text again: only then do errors have a line and a column.
     serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// Returns a run's profile, or what is wrong with it; `None` when it has none.
+fn of_run(profile: Option<&Value>) -> Option<Result<Profile, String>> {
+    let document = profile?;
+    let read = || serde_json::from_value(document.clone()).map_err(|error| format!("its profile: {error}"));
+    Some(check(document, "a profile is expected").and_then(|()| read()))
+}
+
+fn check(document: &Value, expected: &str) -> Result<(), String> {
+    match document.get("schema_version").and_then(Value::as_u64) {
+        Some(_) if document.get("kind").and_then(Value::as_str) != Some("profile") => Err(format!("it is of another kind; {expected}")),
+        Some(version) if version > u64::from(PROFILE_SCHEMA_VERSION) => {
+            Err(format!("schema_version {version} is newer than this pgload reads ({PROFILE_SCHEMA_VERSION})"))
+        }
+        Some(_) => Ok(()),
+        None => Err(format!("it has no schema_version; {expected}")),
+    }
+}
+
+/// Says in a run's profile what changed since another: the one given, else that of the run before the change, if it has one.
+pub(super) fn since(run: &mut Run, given: Option<&Profile>, before: Option<&Run>) {
+    let Some(Ok(mut profile)) = of_run(run.profile.as_ref()) else { return };
+    let of_before = || before.and_then(|before| of_run(before.profile.as_ref())?.ok());
+    let Some(earlier) = given.cloned().or_else(of_before) else { return };
+    set_against(&mut profile, &earlier);
+    run.profile = serde_json::to_value(&profile).ok();
+}
+
+fn set_against(profile: &mut Profile, earlier: &Profile) {
+    profile.changes = Some(compare(earlier, profile));
+    profile.caveats.extend(unlike(earlier, profile));
 }
 
 /// Says what makes two profiles hard to compare.

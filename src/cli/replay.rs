@@ -10,12 +10,13 @@ use serde_json::json;
 use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
-use super::{connection, guard, migrate, output, paired, progress, runs, statements};
+use super::{connection, guard, migrate, output, paired, profile, progress, runs, statements};
 use crate::load::{Arrival, Overflow, Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::replay::{ReplayError, Replayed, Settings, Watch, run_watched};
 use crate::pg::scripts::run_scripts;
 use crate::pg::session::Writes;
+use crate::profile::Profile;
 use crate::replay::{Run, Samples, Workload, compare};
 use crate::report::{NamedComparison, Numbers, Report, html, json as json_text, markdown, terminal};
 use crate::stats::Verdict;
@@ -38,8 +39,10 @@ pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Fa
     let source = connection::source(&args.connection)?;
     if args.paired {
         let loads = statements::derived(loads, &args, &source).await?;
-        return paired::run(&args, &source, &scripts::workloads_only(loads)?, config_path).await;
+        return paired::run(&args, &source, &loads, config_path).await;
     }
+    // First of all: a file that cannot be read is not to be found out after a minute of load.
+    let profiled = args.profile_compare.as_deref().map(profile::read).transpose()?;
     let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
     let loads = statements::derived(loads, &args, &source).await?;
@@ -50,23 +53,31 @@ pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Fa
         if stop.is_requested() {
             break;
         }
-        exit = worse(exit, one(&args, &source, load, writes, &stop).await?);
+        exit = worse(exit, one(&args, &source, load, writes, profiled.as_ref(), &stop).await?);
     }
     listener.abort();
     Ok(exit)
 }
 
 /// Runs one workload and says what it showed.
-async fn one(args: &ReplayArgs, source: &Source, load: &Load, writes: Writes, stop: &Stop) -> Result<Exit, Failure> {
+async fn one(
+    args: &ReplayArgs,
+    source: &Source,
+    load: &Load,
+    writes: Writes,
+    profiled: Option<&Profile>,
+    stop: &Stop,
+) -> Result<Exit, Failure> {
     let name = load.name();
     let earlier = if args.after { Some(Earlier::of(&args.reports, &name)?) } else { None };
-    let settings = match &earlier {
+    let mut settings = match &earlier {
         Some(earlier) => earlier.settings(args, load, writes)?,
         None => match load.traffic().map(|traffic| traffic.settings(args, writes)).transpose()?.flatten() {
             Some(settings) => settings,
             None => settings(args, writes)?,
         },
     };
+    settings.profile = args.profile;
     let samples = earlier.as_ref().map(|earlier| earlier.samples.clone());
     let mut replayed = measure_with(source, load, &settings, samples, args.events.as_deref(), stop).await?;
     replayed.run.side = match (args.before, args.after) {
@@ -74,6 +85,7 @@ async fn one(args: &ReplayArgs, source: &Source, load: &Load, writes: Writes, st
         (_, true) => Some("after".to_owned()),
         _ => None,
     };
+    profile::since(&mut replayed.run, profiled, earlier.as_ref().map(|earlier| &earlier.run));
     let folder = runs::new_folder(&args.reports, "replay", Some(&name));
     let saved = runs::save(&folder, &replayed);
     let run = &replayed.run;
@@ -334,9 +346,13 @@ fn print_run(run: &Run, format: Format) -> Result<(), Failure> {
 pub(super) fn print_comparison(named: &NamedComparison, before: &Run, after: &Run, format: Format) -> Result<(), Failure> {
     let numbers = Numbers::of(&named.comparison, Some(before), &[]);
     output::result(&match format {
-        Format::Table => terminal::comparison(named, &numbers, output::layout()),
+        Format::Table => {
+            format!("{}{}", terminal::comparison(named, &numbers, output::layout()), terminal::profile_of(after, output::layout()))
+        }
         Format::Json => json_text::to_string_pretty(&named.comparison),
-        Format::Markdown => markdown::comparison(named, &numbers),
+        Format::Markdown => {
+            format!("{}\n{}", markdown::comparison(named, &numbers), markdown::profile_of(after)).trim_end().to_owned() + "\n"
+        }
         Format::Html => {
             let mut page = Report::new(format!("{} before and after", named.name));
             page.runs = vec![before.clone(), after.clone()];

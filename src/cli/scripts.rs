@@ -116,21 +116,6 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     }
 }
 
-/// Returns the workload files, where nothing else can be played.
-///
-/// # Errors
-/// Exit 2 when there is anything else.
-pub(super) fn workloads_only(loads: Vec<Load>) -> Result<Vec<Workload>, Failure> {
-    let workload = |load: Load| match load {
-        Load::Workload(workload) => Ok(*workload),
-        Load::Scripts(_) | Load::Traffic(_) | Load::Statements => {
-            let what = if load.traffic().is_some() { "captured traffic" } else { "scripts" };
-            Err(Failure::usage(format!("compare {}: --paired plays workload files (.yaml), not {what}", load.name())))
-        }
-    };
-    loads.into_iter().map(workload).collect()
-}
-
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("read workload {}: {error}", path.display())))
 }

@@ -131,15 +131,19 @@ impl Traffic {
     /// # Errors
     /// [`ReplayError`] when the run could not start.
     pub(super) fn run(&self, source: &Source, settings: &Settings, watch: Watch<'_>) -> Result<Replayed, ReplayError> {
+        run_captured(source, &mut self.capture(), settings, watch)
+    }
+
+    /// Returns it as it is played.
+    pub(super) fn capture(&self) -> Capture<'_> {
         let folder = self.folder.clone();
-        let mut capture = Capture {
+        Capture {
             captured: &self.captured,
             text: &self.text,
             calls: &self.calls,
             calls_name: &self.calls_name,
             pool: self.pool,
             scratch: Box::new(move || tempfile::tempfile_in(&folder)),
-        };
-        run_captured(source, &mut capture, settings, watch)
+        }
     }
 }

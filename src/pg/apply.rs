@@ -243,8 +243,10 @@ async fn read_history(client: &Client) -> Result<Vec<Row>, ApplyError> {
 /// Takes the lock or fails at once. Waiting for it would hold a snapshot, for which the other run's concurrent build
 /// waits in turn: a deadlock.
 async fn lock(client: &Client) -> Result<(), ApplyError> {
-    let taken =
-        client.query_one("select pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_LOCK]).await.map_err(server("lock migrations"))?;
+    let taken = client
+        .query_one("select /* pgload */ pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_LOCK])
+        .await
+        .map_err(server("lock migrations"))?;
     if taken.get(0) {
         return Ok(());
     }

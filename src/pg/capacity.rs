@@ -96,7 +96,7 @@ fn cool_down(first: Duration) -> Duration {
 /// [`ReplayError`] when it could not start. What is known when the server goes away later, or a stop is requested, is
 /// returned, as partial.
 pub fn run(source: &Source, calls: Calls<'_>, settings: &CapacitySettings, tell: &Tell<'_>, stop: &Stop) -> Result<Capacity, ReplayError> {
-    let (mut capacity, caveat) = on_its_database(source, settings.writes, |runtime, source| {
+    let (mut capacity, caveats) = on_its_database(source, settings.writes, stop, |runtime, source| {
         let (control, server) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;
@@ -133,7 +133,7 @@ pub fn run(source: &Source, calls: Calls<'_>, settings: &CapacitySettings, tell:
     if settings.writes == Writes::Clone {
         capacity.about.insert("database".to_owned(), json!(source.database()));
     }
-    capacity.caveats.extend(caveat);
+    capacity.caveats.extend(caveats);
     Ok(capacity)
 }
 

@@ -11,7 +11,7 @@ use crate::pg::replay::{Played, ReplayError, Replayed, Settings, Watch, play, wi
 use crate::pg::session::Writes;
 use crate::pg::{Source, connect, measure};
 use crate::replay::captured::{
-    Calls, Captured, CapturedStatement, Mix, Scratch, Timeline, TimelineCounts, TimelineError, Traffic, Weighted,
+    Calls, Captured, CapturedStatement, Mix, Ordered, Scratch, Timeline, TimelineCounts, TimelineError, Traffic, Weighted,
 };
 use crate::replay::{Program, Samples};
 
@@ -49,9 +49,20 @@ pub fn run_captured(source: &Source, capture: &mut Capture<'_>, settings: &Setti
 }
 
 impl Capture<'_> {
-    fn calls(&self) -> Result<Calls<BufReader<&File>>, ReplayError> {
+    /// Puts its transactions in order, to be made call by call; with what limits that.
+    pub(super) fn ordered(&mut self, seed: u64, writes: Writes) -> Result<(Ordered, Vec<String>), TimelineError> {
+        let scratch = self.scratch()?;
+        let timeline = Timeline::new(self.captured, self.calls()?, None, writes, scratch)?;
+        let ordered = Ordered::new(timeline, seed, writes)?;
+        let mut caveats = ordered.caveats();
+        caveats.extend(self::caveats(self.captured, &ordered.timeline().counts, writes));
+        caveats.extend(manner(self.captured, writes));
+        Ok((ordered, caveats))
+    }
+
+    fn calls(&self) -> Result<Calls<BufReader<&File>>, TimelineError> {
         let mut file = self.calls;
-        file.seek(SeekFrom::Start(0)).map_err(TimelineError::from)?;
+        file.seek(SeekFrom::Start(0))?;
         Ok(Calls::new(self.captured, BufReader::with_capacity(1 << 18, file), self.calls_name))
     }
 
@@ -121,18 +132,8 @@ fn played(
     mut caveats: Vec<String>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
-    if settings.writes == Writes::Rollback {
-        caveats.push(
-            "Transactions were rolled back: what a commit costs is not measured, deferred checks did not run, and dead rows were left behind."
-                .to_owned(),
-        );
-    }
-    if capture.captured.statements.iter().any(CapturedStatement::is_extended) {
-        caveats.push(
-            "Statements with parameters were parsed and planned at each call, also those the application had prepared once.".to_owned(),
-        );
-    }
-    with_database(source, settings, |runtime, source| {
+    caveats.extend(manner(capture.captured, settings.writes));
+    with_database(source, settings, watch.stop, |runtime, source| {
         let (control, server) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;
@@ -143,6 +144,23 @@ fn played(
         let samples = Samples::none(run.started_at);
         Ok(Replayed { run, samples, histograms })
     })
+}
+
+/// Says what the way in which calls are made leaves out.
+fn manner(captured: &Captured, writes: Writes) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if writes == Writes::Rollback {
+        caveats.push(
+            "Transactions were rolled back: what a commit costs is not measured, deferred checks did not run, and dead rows were left behind."
+                .to_owned(),
+        );
+    }
+    if captured.statements.iter().any(CapturedStatement::is_extended) {
+        caveats.push(
+            "Statements with parameters were parsed and planned at each call, also those the application had prepared once.".to_owned(),
+        );
+    }
+    caveats
 }
 
 /// What limits the result, known before it starts.

@@ -268,6 +268,9 @@ fn initialise(options: &Options, folder: &Path, account: Account) -> Result<Stri
         ("track_io_timing", "on"),
         ("fsync", "off"),
         ("full_page_writes", "off"),
+        // The log is never read again; the default keeps up to a gigabyte of it, and a test run starts dozens of servers.
+        ("min_wal_size", "32MB"),
+        ("max_wal_size", "256MB"),
         ("max_connections", "200"),
         ("timezone", "UTC"),
         ("logging_collector", "off"),

@@ -9,6 +9,7 @@ pub mod clone;
 pub mod cluster;
 pub mod connect;
 pub mod conninfo;
+pub mod copies;
 mod hidden;
 pub mod measure;
 pub mod monitor;

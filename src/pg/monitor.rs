@@ -7,7 +7,9 @@ mod reading;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use jiff::Timestamp;
+use tokio::time::timeout;
 use tokio_postgres::{Client, Statement};
 
 use self::reading::{Counted, Extension};
@@ -30,6 +32,9 @@ const OLDEST_VERSION_NUM: u32 = 130_000;
 
 /// By this the queries know the profile's own session.
 const APPLICATION_NAME: &str = "pgload profile";
+
+/// 35 s: a server that answers nothing for so long is given up. It ends a statement of ours by itself after 30.
+const PATIENCE: Duration = Duration::from_secs(35);
 
 /// 30 s: reading five thousand statements takes milliseconds; longer means that something is wrong with the server.
 const SET_UP: &str = "set default_transaction_read_only = on; set statement_timeout = '30s'; set lock_timeout = '2s'";
@@ -55,13 +60,16 @@ pub enum MonitorError {
     /// A row was not as expected.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// The server took a connection or a query and did not answer.
+    #[error("profile the server: it did not answer within {} s", PATIENCE.as_secs())]
+    Silent,
 }
 
 impl MonitorError {
     /// Returns whether the server could not be reached, or was lost.
     pub fn is_connection(&self) -> bool {
         match self {
-            Self::Connect(_) => true,
+            Self::Connect(_) | Self::Silent => true,
             Self::Query { source, .. } => source.code().is_none() || source.is_closed(),
             _ => false,
         }
@@ -181,7 +189,8 @@ impl Sampler {
                 Err(error) => return Ok(self.without_end(&error.to_string())),
             }
         }
-        let (counted, extension) = match reading::counters(&self.client, &self.facts, self.extension.clone()).await {
+        let counters = reading::counters(&self.client, &self.facts, self.extension.clone());
+        let (counted, extension) = match timeout(PATIENCE, counters).await.unwrap_or(Err(MonitorError::Silent)) {
             Err(error) if error.is_connection() => return Ok(self.without_end(&error.to_string())),
             counted => counted?,
         };
@@ -244,6 +253,38 @@ pub async fn observe(
     let mut sampler = Sampler::start(source, INTERVAL).await?;
     sampler.run(length, stop, progress).await;
     sampler.finish().await
+}
+
+/// Does some work and watches the server meanwhile, on a connection of its own: the window is as long as the work.
+///
+/// Whatever becomes of watching, the work is done and its answer returned. A connection that is lost ends the samples, which
+/// the observation says; the counters are then read on a new one.
+pub async fn during<T>(source: &Source, work: impl Future<Output = T>) -> (T, Result<Observation, MonitorError>) {
+    let started = timeout(PATIENCE, Sampler::start(source, INTERVAL)).await.unwrap_or(Err(MonitorError::Silent));
+    let mut sampler = match started {
+        Ok(sampler) => sampler,
+        Err(error) => return (work.await, Err(error)),
+    };
+    let over = Stop::default();
+    let work = async {
+        let answer = work.await;
+        over.request();
+        answer
+    };
+    let sampling = async {
+        // A sample that a frozen server never answers must not outlive the work for ever.
+        let given_up = async {
+            over.requested().await;
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            () = sampler.run(None, &over, &|_| {}) => None,
+            () = given_up => Some("a sample was not answered".to_owned()),
+        }
+    };
+    let (answer, given_up) = join(work, sampling).await;
+    sampler.cut_short = sampler.cut_short.take().or(given_up);
+    (answer, sampler.finish().await)
 }
 
 async fn open(source: &Source) -> Result<Client, MonitorError> {

@@ -6,6 +6,7 @@
 
 mod change;
 mod counts;
+mod load;
 mod machine;
 mod sessions;
 
@@ -19,6 +20,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 pub use change::Change;
+pub use load::Load;
 
 use self::counts::{Plans, Tracked};
 use self::machine::Watch;
@@ -28,12 +30,14 @@ use crate::load::{Arrival, Clock, Ended, Plan, Progress, Stop, Target, WARM_UP_C
 use crate::pg::apply::ApplyError;
 use crate::pg::measure::{self, MeasureError, Server};
 use crate::pg::replay::{Fault, Settings};
-use crate::pg::sample::{self, SampleError};
-use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
+use crate::pg::sample::SampleError;
+use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget};
 use crate::pg::{ConnectError, Source, connect};
+use crate::replay::ScriptError;
+use crate::replay::captured::TimelineError;
 use crate::replay::observed::{Block, abba, duet};
 use crate::replay::paired::{Applied, Evidence, Experiment, Failures, Phase, SettingDiff, compare, disturbances};
-use crate::replay::{Program, Script, ScriptError, Workload};
+use crate::replay::pgbench::SuiteError;
 use crate::stats::Design;
 
 /// Call numbers of the calibration start here: a write of the measured part must not repeat one of it.
@@ -93,6 +97,12 @@ pub enum PairedError {
     /// The workload makes no calls.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The pgbench scripts cannot be played.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    /// The captured traffic cannot be played.
+    #[error(transparent)]
+    Captured(#[from] TimelineError),
     /// A session could not be opened.
     #[error("{side} side: {source}")]
     Open {
@@ -124,7 +134,8 @@ impl PairedError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connect(_) | Self::Lost | Self::Open { source: OpenError::Connect(_), .. } => Fault::Connection,
-            Self::Script(_) | Self::Open { source: OpenError::Statement { .. }, .. } => Fault::Workload,
+            Self::Captured(TimelineError::Calls(_) | TimelineError::Nothing(_)) => Fault::Workload,
+            Self::Script(_) | Self::Suite(_) | Self::Open { source: OpenError::Statement { .. }, .. } => Fault::Workload,
             Self::Sample(SampleError::NoTable { .. } | SampleError::NoColumn { .. } | SampleError::Empty { .. }) => Fault::Workload,
             Self::Apply(ApplyError::File { .. }) => Fault::Workload,
             _ => Fault::Other,
@@ -135,23 +146,25 @@ impl PairedError {
 /// Runs an experiment on two databases and judges it; blocks until it is over.
 ///
 /// `sides` are two copies of one database when there is a `change`, which is made in the second, and any two otherwise.
+/// Any kind of load will do: both sides make the same calls of it, and a call is all its statements, back to back in a duet.
 /// Everything happens on one thread of its own. A stop while the change is measured gives what was measured until then
 /// (`partial`).
 ///
 /// # Errors
 /// [`PairedError`]; [`PairedError::fault`] says whose fault it was.
-pub fn run(
+pub fn run<'l>(
     sides: &Diff<Source>,
-    workload: &Workload,
+    load: impl Into<Load<'l>>,
     settings: &PairedSettings,
     change: Option<&Change>,
     stage: &(dyn Fn(Stage<'_>) + Sync),
     stop: &Stop,
 ) -> Result<Experiment, PairedError> {
+    let load = load.into();
     std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new().name("pgload-paired".to_owned()).spawn_scoped(scope, || {
+        let worker = std::thread::Builder::new().name("pgload-paired".to_owned()).spawn_scoped(scope, move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(on_worker(sides, workload, settings, change, stage, stop))
+            runtime.block_on(on_worker(sides, load, settings, change, stage, stop))
         })?;
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -159,7 +172,7 @@ pub fn run(
 
 async fn on_worker(
     sides: &Diff<Source>,
-    workload: &Workload,
+    given: Load<'_>,
     settings: &PairedSettings,
     change: Option<&Change>,
     stage: &(dyn Fn(Stage<'_>) + Sync),
@@ -169,9 +182,8 @@ async fn on_worker(
     let mut control = Diff { before: connect(&sources.before).await?, after: connect(&sources.after).await? };
     let server = measure::server(&control.before).await?;
     let load = &settings.load;
-    let samples = sample::draw(&mut control.before, workload, load.seed).await?;
-    let script = Script::new(workload, &samples, load.seed, load.writes)?;
-    let program: &dyn Program = &script;
+    let made = given.made(&mut control.before, load).await?;
+    let program = made.program();
     let target = |source| SqlTarget { source, program, writes: load.writes };
     let targets = Diff { before: target(&sources.before), after: target(&sources.after) };
     let alike = Diff { before: target(&sources.before), after: target(&sources.before) };
@@ -184,7 +196,7 @@ async fn on_worker(
         own_cpu: None,
         watch: Watch::new(&control.before, [sources.before.database(), sources.after.database()]),
     };
-    let mut caveats = Vec::new();
+    let mut caveats = made.caveats.clone();
 
     let calibration = if settings.calibrate {
         // Two databases that are to differ cannot be measured alike: the first is measured against itself.
@@ -221,9 +233,7 @@ async fn on_worker(
     let mut interference = bench.watch.seen.clone();
     interference.own_cpu_share = bench.own_cpu;
     caveats.extend(disturbances(&interference));
-    if load.writes == Writes::Rollback && workload.statements.iter().any(|statement| statement.writes) {
-        caveats.push("Writes were rolled back: what a commit costs is not measured, and dead rows were left behind.".to_owned());
-    }
+    caveats.extend(made.divergence());
     let differ = settings_differ(&control).await?;
     let names: Vec<String> = program.labels().iter().map(|label| label.name.clone()).collect();
     let partial = stop.is_requested();
@@ -242,8 +252,8 @@ async fn on_worker(
     });
     Ok(Experiment {
         comparison,
-        name: workload.name.clone(),
-        about: about(settings, &server, &samples.digest(), started_at),
+        name: made.name,
+        about: about(settings, &server, made.about, started_at),
         applied,
         settings: differ,
         interference,
@@ -431,7 +441,12 @@ async fn settings_differ(control: &Diff<Client>) -> Result<Vec<SettingDiff>, Pai
     Ok(differing.map(|(name, value)| SettingDiff { name, value }).collect())
 }
 
-fn about(settings: &PairedSettings, server: &Server, samples: &str, started_at: Timestamp) -> BTreeMap<String, serde_json::Value> {
+fn about(
+    settings: &PairedSettings,
+    server: &Server,
+    mut about: BTreeMap<String, serde_json::Value>,
+    started_at: Timestamp,
+) -> BTreeMap<String, serde_json::Value> {
     let load = &settings.load;
     let entries = [
         ("pgload", json!(env!("CARGO_PKG_VERSION"))),
@@ -442,8 +457,8 @@ fn about(settings: &PairedSettings, server: &Server, samples: &str, started_at: 
         ("warm_up_ms", json!(load.warm_up.as_secs_f64() * 1000.0)),
         ("slice_ms", json!(settings.slice.as_secs_f64() * 1000.0)),
         ("writes", json!(load.writes.name())),
-        ("samples", json!(samples)),
         ("started_at", json!(started_at)),
     ];
-    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    about.extend(entries.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    about
 }

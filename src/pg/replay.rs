@@ -11,13 +11,16 @@ use tokio_postgres::Client;
 
 use crate::load::events::{Header, write_header};
 use crate::load::{Arrival, Clock, Ended, Overflow, Plan, Progress, Stop, WARM_UP_CALLS};
+use crate::pg::copies::{CloneError, Copies};
 use crate::pg::measure::{self, MeasureError, Server};
+use crate::pg::monitor::{self, MonitorError};
 use crate::pg::observe::Observer;
 use crate::pg::sample::{self, SampleError};
 use crate::pg::session::{APPLICATION_NAME, OpenError, SqlTarget, Writes};
 use crate::pg::workers::Workers;
-use crate::pg::writable::{self, Copy, WritableError};
+use crate::pg::writable::{self, WritableError};
 use crate::pg::{ConnectError, Source, connect};
+use crate::profile::{Observation, Profile};
 use crate::replay::captured::TimelineError;
 use crate::replay::outcome::{Setting, histograms, run_of};
 use crate::replay::pgbench::SuiteError;
@@ -47,6 +50,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Sessions that share one connection.
     pub pipeline: usize,
+    /// Whether the server's views are watched over the measured part, on a connection of their own.
+    pub profile: bool,
 }
 
 impl Settings {
@@ -64,6 +69,7 @@ impl Settings {
             drain: Duration::from_secs(30),
             jobs: 1,
             pipeline: 1,
+            profile: false,
         }
     }
 
@@ -124,9 +130,12 @@ pub enum ReplayError {
     /// The events could not be written.
     #[error("write the events: {0}")]
     Events(#[source] io::Error),
-    /// The database may not be written to, or its copy was not made.
+    /// The database may not be written to.
     #[error(transparent)]
     Writable(#[from] WritableError),
+    /// The copy to write to was not made.
+    #[error(transparent)]
+    Copy(#[from] CloneError),
     /// Statements of transactions cannot share a connection with other sessions.
     #[error("share connections between sessions (--pipeline): the workload has transactions or rolls its writes back")]
     Pipeline,
@@ -174,7 +183,7 @@ impl ReplayError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connect(_) | Self::Open(OpenError::Connect(_)) | Self::LostInWarmUp => Fault::Connection,
-            Self::Writable(WritableError::Connect(_)) => Fault::Connection,
+            Self::Copy(error) => error.fault(),
             Self::Writable(error) if error.is_refusal() => Fault::Refused,
             Self::Captured(TimelineError::Calls(_) | TimelineError::Nothing(_)) => Fault::Workload,
             Self::Pipeline | Self::Script(_) | Self::Suite(_) | Self::Open(OpenError::Statement { .. }) => Fault::Workload,
@@ -221,7 +230,7 @@ pub fn run_watched(
     samples: Option<Samples>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
-    with_database(source, settings, |runtime, source| on_database(runtime, source, workload, settings, samples, watch))
+    with_database(source, settings, watch.stop, |runtime, source| on_database(runtime, source, workload, settings, samples, watch))
 }
 
 /// Calls `work` on a thread of its own with the database the run is to use: the given one, or a copy that is dropped
@@ -229,22 +238,28 @@ pub fn run_watched(
 pub(super) fn with_database(
     source: &Source,
     settings: &Settings,
+    stop: &Stop,
     work: impl FnOnce(&Runtime, &Source) -> Result<Replayed, ReplayError> + Send,
 ) -> Result<Replayed, ReplayError> {
-    let (mut replayed, caveat) = on_its_database(source, settings.writes, work)?;
+    let (mut replayed, caveats) = on_its_database(source, settings.writes, stop, work)?;
     if settings.writes == Writes::Clone {
         replayed.run.about.insert("database".to_owned(), json!(source.database()));
+        // The copy's name would make it look like another database than the next run's.
+        if let Some(name) = replayed.run.profile.as_mut().and_then(|profile| profile.pointer_mut("/about/database")) {
+            *name = json!(source.database());
+        }
     }
-    replayed.run.caveats.extend(caveat);
+    replayed.run.caveats.extend(caveats);
     Ok(replayed)
 }
 
-/// The same for any work; what is left of a copy comes back as a caveat.
+/// The same for any work; what a copy lacks, and what is left of it, comes back as caveats.
 pub(super) fn on_its_database<T: Send>(
     source: &Source,
     writes: Writes,
+    stop: &Stop,
     work: impl FnOnce(&Runtime, &Source) -> Result<T, ReplayError> + Send,
-) -> Result<(T, Option<String>), ReplayError> {
+) -> Result<(T, Vec<String>), ReplayError> {
     on_thread(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let source = &source.clone().with_application_name(APPLICATION_NAME);
@@ -252,15 +267,16 @@ pub(super) fn on_its_database<T: Send>(
             runtime.block_on(async { Ok::<_, ReplayError>(writable::check(&connect(source).await?, source.database()).await?) })?;
         }
         if writes != Writes::Clone {
-            return Ok((work(&runtime, source)?, None));
+            return Ok((work(&runtime, source)?, Vec::new()));
         }
         let name = format!("{}_pgload_{}", source.database().chars().take(40).collect::<String>(), Timestamp::now().as_microsecond());
-        let copy = runtime.block_on(Copy::make(source, &name))?;
-        let made = copy.source.clone().with_application_name(APPLICATION_NAME);
+        let copy = runtime.block_on(Copies::make(source, &[&name], "use --writes rollback", stop))?;
+        let made = copy.sources[0].clone().with_application_name(APPLICATION_NAME);
         let done = work(&runtime, &made);
-        let dropped = runtime.block_on(copy.drop_it());
-        let caveat = dropped.err().map(|error| format!("The copy {name} was not dropped: could not {error}."));
-        Ok((done?, caveat))
+        let mut caveats = copy.notes.clone();
+        let dropped = runtime.block_on(copy.remove());
+        caveats.extend(dropped.err().map(|error| format!("The copy {name} was not dropped: could not {error}.")));
+        Ok((done?, caveats))
     })
 }
 
@@ -365,7 +381,15 @@ pub fn play(
                 write_header(*out, &header).map_err(ReplayError::Events)?;
             }
             let plan = settings.plan(events.is_some());
-            let recording = workers.drive(&plan, labels.len(), &mut |said| progress(Phase::Measured, said), events).await?;
+            let mut told = |said: &Progress| progress(Phase::Measured, said);
+            let load = workers.drive(&plan, labels.len(), &mut told, events);
+            let (recording, observed) = if settings.profile {
+                let (recording, observed) = monitor::during(source, load).await;
+                (recording?, Some(observed))
+            } else {
+                (load.await?, None)
+            };
+            let profile = observed.and_then(|observed| profiled(observed, recording.ended, &mut caveats));
             let blocks = observer.end(&mut caveats).await;
             let plans = observer.plans();
             if !Clock::is_precise() && settings.arrival.is_open() {
@@ -385,9 +409,27 @@ pub fn play(
                 plans,
                 caveats,
             };
-            Ok((run_of(setting, &recording), histograms(program, &recording)))
+            let run = Run { profile, ..run_of(setting, &recording) };
+            Ok((run, histograms(program, &recording)))
         })
     })
+}
+
+/// Works out what was seen meanwhile; what is missing of it is told and ends no run.
+fn profiled(observed: Result<Observation, MonitorError>, ended: Ended, caveats: &mut Vec<String>) -> Option<serde_json::Value> {
+    let mut observation = match observed {
+        Ok(observation) => observation,
+        Err(error) => {
+            caveats.push(format!("The run was not profiled: could not {error}."));
+            return None;
+        }
+    };
+    match &observation.cut_short {
+        Some(reason) => caveats.push(format!("The profile is incomplete: {reason}.")),
+        None if ended != Ended::Complete => observation.cut_short = Some("the run did".to_owned()),
+        None => {}
+    }
+    serde_json::to_value(Profile::of(&observation)).ok()
 }
 
 fn about(settings: &Settings, server: &Server) -> BTreeMap<String, serde_json::Value> {

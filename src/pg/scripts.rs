@@ -19,7 +19,7 @@ use crate::replay::pgbench::{Scripts, Suite};
 /// # Errors
 /// [`ReplayError`] when the run could not start.
 pub fn run_scripts(source: &Source, scripts: &Scripts, settings: &Settings, watch: Watch<'_>) -> Result<Replayed, ReplayError> {
-    with_database(source, settings, |runtime, source| {
+    with_database(source, settings, watch.stop, |runtime, source| {
         let (control, server, scripts) = runtime.block_on(async {
             let control = connect(source).await?;
             let server = measure::server(&control).await?;
@@ -59,7 +59,7 @@ pub(super) async fn fitted(control: &Client, scripts: &Scripts, seed: u64) -> Sc
 
 /// Counts the branches; `None` where there is no such table, or none that may be read.
 async fn scale(control: &Client) -> Option<i64> {
-    let row = control.query_one("select count(*) from pgbench_branches", &[]).await.ok()?;
+    let row = control.query_one("select /* pgload */ count(*) from pgbench_branches", &[]).await.ok()?;
     row.try_get::<_, i64>(0).ok().filter(|count| *count > 0)
 }
 

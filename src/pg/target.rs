@@ -18,7 +18,7 @@ pub struct Marks {
 pub async fn marks(client: &Client) -> Result<Marks, tokio_postgres::Error> {
     let row = client
         .query_one(
-            "/* pgload */ select pg_catalog.current_database()::text as database, nullif(pg_catalog.current_setting('pgload.environment', true), '') as environment",
+            "select /* pgload */ pg_catalog.current_database()::text as database, nullif(pg_catalog.current_setting('pgload.environment', true), '') as environment",
             &[],
         )
         .await?;

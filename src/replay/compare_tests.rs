@@ -70,6 +70,7 @@ fn run(system: System) -> Run {
         server: BTreeMap::new(),
         fidelity: None,
         thresholds: Vec::new(),
+        profile: None,
         caveats: Vec::new(),
     }
 }

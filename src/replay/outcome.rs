@@ -100,6 +100,7 @@ pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
         server: setting.server,
         fidelity: None,
         thresholds: Vec::new(),
+        profile: None,
         caveats,
     }
 }

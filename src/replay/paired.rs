@@ -9,7 +9,7 @@ use crate::replay::StatementPlan;
 use crate::replay::compare::error_metric;
 use crate::replay::observed::Observed;
 use crate::stats::compare::{Work, overall, work};
-use crate::stats::paired::{Paired, TOTAL, judge};
+use crate::stats::paired::{Explained, Paired, TOTAL, judge};
 use crate::stats::{Calibration, Comparison, Design, Exact, Metric, Verdict};
 
 /// 10 %: a machine that others used more than this disturbs what is measured on it. A rule of thumb.
@@ -216,12 +216,10 @@ pub fn compare(evidence: &Evidence<'_>) -> Comparison {
 
 /// Judges a phase against the calibration; metrics that no side has are left out.
 fn judged(evidence: &Evidence<'_>, exact: &[Exact], phase: &Phase, calibration: Option<&Phase>) -> Vec<Metric> {
-    let same = |label: Option<usize>| {
-        let is_same = |line: &Exact| work(line) == Work::Same && !writes_more(line);
-        match label {
-            Some(label) => exact.iter().any(|line| line.label == evidence.names[label] && is_same(line)),
-            None => !exact.is_empty() && exact.iter().all(is_same),
-        }
+    let explained_of = |label: Option<usize>| {
+        let lines = exact.iter().filter(|line| label.is_none_or(|label| line.label == evidence.names[label]));
+        let together = |all: Explained, one: Explained| Explained { better: all.better || one.better, worse: all.worse || one.worse };
+        lines.map(explained).reduce(together).unwrap_or(Explained::BOTH)
     };
     let name = |label: Option<usize>| label.map_or(TOTAL, |label| evidence.names[label].as_str()).to_owned();
     let bias = |one: &Observed| {
@@ -235,7 +233,7 @@ fn judged(evidence: &Evidence<'_>, exact: &[Exact], phase: &Phase, calibration: 
             metric: one.metric,
             unit: one.unit,
             better: one.better,
-            same_work: same(one.label),
+            explained: explained_of(one.label),
             before: one.values.before,
             after: one.values.after,
             rounds: one.rounds.clone(),
@@ -287,6 +285,17 @@ fn more_work(exact: &[Exact]) -> Vec<String> {
         }
     }
     told
+}
+
+/// Returns which differences in time follow from what was counted of a statement.
+fn explained(line: &Exact) -> Explained {
+    let counted = match work(line) {
+        Work::Less => Explained { better: true, worse: false },
+        Work::Same => Explained::NEITHER,
+        Work::More => Explained { better: false, worse: true },
+        Work::OtherPlan | Work::Unknown => Explained::BOTH,
+    };
+    Explained { worse: counted.worse || writes_more(line), ..counted }
 }
 
 /// Whether a call writes more records of log: half a record and a tenth more, rules of thumb.

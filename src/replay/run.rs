@@ -46,6 +46,9 @@ pub struct Run {
     pub fidelity: Option<Fidelity>,
     /// Thresholds and whether they were met.
     pub thresholds: Vec<ThresholdResult>,
+    /// What the server's own views showed meanwhile, in the form of `pgload profile --format json`; `None` when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<serde_json::Value>,
     /// What limits the result, as sentences.
     pub caveats: Vec<String>,
 }

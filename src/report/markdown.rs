@@ -41,7 +41,13 @@ pub fn capacity(capacity: &Capacity) -> String {
 
 /// Writes a profile with its first statements.
 pub fn profile(profile: &Profile, top: usize, sort: Sort) -> String {
-    rendered("profile.md", context! { profile => Value::from(Serde(&ProfileContent::of(profile, top, sort))) })
+    rendered("profile.md", context! { profile => Value::from(Serde(&ProfileContent::of(profile, top, sort))), level => "#" })
+}
+
+/// Writes the profile of a run by itself; nothing when it has none.
+pub fn profile_of(run: &Run) -> String {
+    let profile = RunContent::of(run).profile;
+    profile.map_or_else(String::new, |profile| rendered("profile.md", context! { profile => Value::from(Serde(&profile)), level => "##" }))
 }
 
 /// Writes a comparison with its numbers.

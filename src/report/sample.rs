@@ -288,6 +288,7 @@ fn run(side: &str, throughput: f64, labels: Vec<(&str, LabelResult)>) -> Run {
             ThresholdResult { expression: "p(95)<50".into(), value: Some(80.0), ok: false },
             ThresholdResult { expression: "p(99.9)<100".into(), value: None, ok: false },
         ],
+        profile: None,
         caveats: vec!["Client and server shared the machine.".into()],
     }
 }
@@ -330,6 +331,7 @@ pub(crate) fn empty_run() -> Run {
         labels: BTreeMap::from([("never".into(), LabelResult::default())]),
         fidelity: None,
         thresholds: vec![],
+        profile: None,
         partial: true,
         health: Health { valid: false, reasons: vec!["No call was started.".into()] },
         side: None,

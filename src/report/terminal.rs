@@ -69,24 +69,17 @@ pub fn capacity(capacity: &Capacity, layout: Layout) -> String {
 
 /// Writes a profile: what is doubtful first, then the database, its waits, its first statements, and what changed.
 pub fn profile(profile: &Profile, top: usize, sort: Sort, layout: Layout) -> String {
-    let content = ProfileContent::of(profile, top, sort);
     let mut page = Writer::new(layout);
-    page.heading(&content.title, Tone::Plain);
-    for warning in &content.warnings {
-        page.line(&format!("! {warning}"), Tone::Bad, false);
+    write_profile(&mut page, &ProfileContent::of(profile, top, sort));
+    page.text
+}
+
+/// Writes the profile of a run by itself; nothing when it has none.
+pub fn profile_of(run: &Run, layout: Layout) -> String {
+    let mut page = Writer::new(layout);
+    if let Some(profile) = &RunContent::of(run).profile {
+        write_profile(&mut page, profile);
     }
-    page.blank();
-    page.facts(&content.totals, 0);
-    page.section(&content.waits);
-    page.section(&content.statements);
-    page.list("What the plans say", &content.notes);
-    if !content.since.is_empty() {
-        page.heading("Since the earlier profile", Tone::Plain);
-        page.paragraph(&content.since);
-        page.blank();
-        page.grid(&content.changes);
-    }
-    page.list("Caveats", &content.caveats);
     page.text
 }
 
@@ -225,6 +218,28 @@ fn write_run(page: &mut Writer, run: &RunContent) {
     page.section(&run.fidelity);
     page.section(&run.thresholds);
     page.list("Caveats", &run.caveats);
+    if let Some(profile) = &run.profile {
+        write_profile(page, profile);
+    }
+}
+
+fn write_profile(page: &mut Writer, profile: &ProfileContent) {
+    page.heading(&profile.title, Tone::Plain);
+    for warning in &profile.warnings {
+        page.line(&format!("! {warning}"), Tone::Bad, false);
+    }
+    page.blank();
+    page.facts(&profile.totals, 0);
+    page.section(&profile.waits);
+    page.section(&profile.statements);
+    page.list("What the plans say", &profile.notes);
+    if !profile.since.is_empty() {
+        page.heading("Since the earlier profile", Tone::Plain);
+        page.paragraph(&profile.since);
+        page.blank();
+        page.grid(&profile.changes);
+    }
+    page.list("Caveats", &profile.caveats);
 }
 
 fn write_comparison(page: &mut Writer, comparison: &ComparisonContent) {

@@ -11,9 +11,9 @@ use crate::stats::{Better, Metric, Rounds, Verdict, bootstrap, multiplicity, per
 /// 5 %: the share of false discoveries accepted among statements, and the chance of one among the headline numbers.
 const ALPHA: f64 = 0.05;
 
-/// 0.5 %: what a difference in time must stay below where the work done is the same, instead of [`ALPHA`]. Nothing of the
-/// change explains it, so the machine must be ruled out with more than the usual confidence.
-const ALPHA_SAME_WORK: f64 = 0.005;
+/// 0.5 %: what a difference in time must stay below where the work done does not explain it, instead of [`ALPHA`]. Nothing
+/// of the change does, so the machine must be ruled out with more than the usual confidence.
+const ALPHA_UNEXPLAINED: f64 = 0.005;
 
 /// The label of all statements together: its metrics are the headline.
 pub const TOTAL: &str = "total";
@@ -29,8 +29,8 @@ pub struct Paired {
     pub unit: &'static str,
     /// Which way is better.
     pub better: Better,
-    /// Whether the server counted the same work by the same plan on both sides: then a difference in time is a surprise.
-    pub same_work: bool,
+    /// Which differences in time the work that the server counted would explain; any other is a surprise.
+    pub explained: Explained,
     /// The value before over all rounds; `None` without enough samples.
     pub before: Option<f64>,
     /// The value after over all rounds.
@@ -39,6 +39,23 @@ pub struct Paired {
     pub rounds: Series,
     /// The same of the system against itself, before the change; empty when it was not measured.
     pub calibration: Series,
+}
+
+/// Which differences in time follow from the work done: fewer blocks explain a better one, more blocks or more log a worse one,
+/// another plan either, and the same work by the same plan none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explained {
+    /// Less work, or another or an unknown one.
+    pub better: bool,
+    /// More work, or another or an unknown one.
+    pub worse: bool,
+}
+
+impl Explained {
+    /// Nothing is known of the work, so nothing contradicts the clock.
+    pub const BOTH: Self = Self { better: true, worse: true };
+    /// The same work by the same plan.
+    pub const NEITHER: Self = Self { better: false, worse: false };
 }
 
 /// Values of rounds, and which side came first in them.
@@ -74,7 +91,9 @@ struct Effect {
     value: f64,
     /// Half the width of the 95 % interval.
     spread: f64,
-    /// Half the width of the interval a difference must stay out of, 99.5 % where the work is the same.
+    /// How certain a difference of this sign must be: a chance of at most this.
+    alpha: f64,
+    /// Half the width of the interval a difference must stay out of, 1 − alpha.
     doubt: f64,
     /// The smallest effect shown in four of five such experiments.
     detectable: f64,
@@ -87,8 +106,10 @@ struct Effect {
 ///
 /// A difference is called one when the 95 % t interval excludes none, the point lies beyond the metric's margin, and the
 /// permutation test's p-value, adjusted for the number of metrics (Holm over the headline, Benjamini–Hochberg over the
-/// statements), is at most 5 %. Where the server counted the same work by the same plan, both must hold at 0.5 %. The block bootstrap's interval and the ranks stand beside it as a cross-check. Any difference is ruled out when the
-/// whole interval lies within the margin. Everything else is inconclusive, with the number of rounds that would settle it.
+/// statements), is at most 5 %. Where the work that the server counted does not explain a difference of this direction, both must
+/// hold at 0.5 %. The block bootstrap's interval and the ranks stand beside it as a cross-check. Any difference is ruled out
+/// when the whole interval lies within the margin. Everything else is inconclusive, with the number of rounds that would
+/// settle it.
 pub fn judge(pairs: &[Paired], seed: u64) -> Vec<Metric> {
     let effects: Vec<Option<Effect>> = pairs.iter().map(|pair| effect(pair, seed)).collect();
     let mut adjusted = vec![None; pairs.len()];
@@ -133,6 +154,8 @@ fn effect(pair: &Paired, seed: u64) -> Option<Effect> {
         ..Rounds::default()
     };
     let wide = student::quantile(0.975, df);
+    let explained = if is_worse(pair.better, value) { pair.explained.worse } else { pair.explained.better };
+    let alpha = if explained { ALPHA } else { ALPHA_UNEXPLAINED };
     // The next experiment's interval is as wide as its own estimate of the noise, which scatters too: by the variance of a
     // standard deviation, 1/(2·df), and that of ρ.
     let scatter = 0.5 / df + if rho > 0.0 { 1.0 / ((own.count + base.len()) as f64 * (1.0 - rho * rho)) } else { 0.0 };
@@ -140,7 +163,8 @@ fn effect(pair: &Paired, seed: u64) -> Option<Effect> {
     Some(Effect {
         value,
         spread: deviation * wide,
-        doubt: deviation * if pair.same_work { student::quantile(1.0 - ALPHA_SAME_WORK / 2.0, df) } else { wide },
+        alpha,
+        doubt: deviation * student::quantile(1.0 - alpha / 2.0, df),
         detectable: deviation * (wide + power),
         variance_of_round: n * own.variance + other.map_or(0.0, |other| other.count as f64 * other.variance),
         rounds,
@@ -171,7 +195,7 @@ fn metric(pair: &Paired, effect: Option<Effect>, p_adjusted: Option<f64>) -> Met
     metric.interval = Some([(effect.value - effect.spread).exp(), (effect.value + effect.spread).exp()]);
     metric.mde = Some(effect.detectable.exp_m1());
     metric.rounds = Rounds { p_adjusted, ..effect.rounds };
-    metric.verdict = verdict(&metric, &effect, margin, if pair.same_work { ALPHA_SAME_WORK } else { ALPHA });
+    metric.verdict = verdict(&metric, &effect, margin);
     let worst = match pair.better {
         Better::Lower => effect.value + effect.spread,
         Better::Higher => effect.spread - effect.value,
@@ -181,15 +205,20 @@ fn metric(pair: &Paired, effect: Option<Effect>, p_adjusted: Option<f64>) -> Met
     metric
 }
 
-fn verdict(metric: &Metric, effect: &Effect, margin: f64, alpha: f64) -> Verdict {
+/// Whether a change by `value`, a logarithm of after / before, is for the worse.
+fn is_worse(better: Better, value: f64) -> bool {
+    match better {
+        Better::Lower => value > 0.0,
+        Better::Higher => value < 0.0,
+    }
+}
+
+fn verdict(metric: &Metric, effect: &Effect, margin: f64) -> Verdict {
     let (low, high) = (effect.value - effect.spread, effect.value + effect.spread);
     let beyond = effect.value.abs() > effect.doubt && effect.value.abs() > margin;
-    let chance = metric.rounds.p_adjusted.is_none_or(|p| p > alpha);
+    let chance = metric.rounds.p_adjusted.is_none_or(|p| p > effect.alpha);
     if beyond && !chance {
-        return match (metric.better, effect.value > 0.0) {
-            (Better::Lower, true) | (Better::Higher, false) => Verdict::Worse,
-            (Better::Lower, false) | (Better::Higher, true) => Verdict::Better,
-        };
+        return if is_worse(metric.better, effect.value) { Verdict::Worse } else { Verdict::Better };
     }
     if low > -margin && high < margin { Verdict::NoDifference } else { Verdict::Inconclusive }
 }

@@ -79,7 +79,7 @@ impl World {
             metric: "p50",
             unit: "us",
             better: Better::Lower,
-            same_work: false,
+            explained: Explained::BOTH,
             before: Some(1000.0),
             after: Some(1000.0 * effect.exp()),
             rounds: self.series(random::bits(seed, 1, 0, 0), bias + effect),
@@ -235,15 +235,17 @@ fn identical_rounds_are_no_difference_and_no_panic() {
 }
 
 #[test]
-fn where_the_work_is_the_same_a_difference_must_be_beyond_more_doubt() {
+fn what_the_work_does_not_explain_must_be_beyond_more_doubt() {
     let world = World { sigma: 0.09, ..DUET };
-    let found = |same_work: bool, effect: f64| {
-        let pairs = (0..100).map(|seed| Paired { same_work, ..world.experiment(seed, effect) });
+    let found = |explained: Explained, effect: f64| {
+        let pairs = (0..100).map(|seed| Paired { explained, ..world.experiment(seed, effect) });
         pairs.filter(|pair| judge(std::slice::from_ref(pair), 1)[0].verdict == Verdict::Worse).count()
     };
-    let (usual, strict) = (found(false, 0.08), found(true, 0.08));
+    let usual = found(Explained { better: false, worse: true }, 0.08);
+    let strict = found(Explained { better: true, worse: false }, 0.08);
     assert!(usual > strict + 10 && strict > 20, "{usual} {strict}");
-    assert!(found(true, 0.2) > 95);
+    assert_eq!((usual, strict), (found(Explained::BOTH, 0.08), found(Explained::NEITHER, 0.08)));
+    assert!(found(Explained::NEITHER, 0.2) > 95);
 }
 
 #[test]

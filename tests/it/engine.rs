@@ -193,7 +193,7 @@ statements:
     let held = runtime.block_on(pgload::pg::connect(&other)).expect("a connection");
     let error = pgload::pg::replay::run(&source, &parsed(text), &settings, None, &|_, _| {}, &Stop::default()).expect_err("refused");
     assert_eq!(error.fault(), Fault::Refused);
-    assert!(error.to_string().contains("the shop of postgres x 1"), "{error}");
+    assert!(error.to_string().contains("(postgres, the shop, idle). A template must have no connections"), "{error}");
     // Idle, it is in nobody's way in the other modes; at work, it is.
     let quiet = Settings { writes: Writes::Rollback, ..calls(20) };
     assert_eq!(replayed(&source, text, &quiet).run.totals.errors, 0);

@@ -11,6 +11,7 @@ mod engine;
 mod migrate;
 mod objects;
 mod paired;
+mod paired_programs;
 mod pgbench;
 mod plans;
 mod profile;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pgload::load::{Arrival, Stop};
-use pgload::pg::clone::{CloneError, Clones};
+use pgload::pg::clone::Clones;
+use pgload::pg::copies::CloneError;
 use pgload::pg::paired::{Change, PairedSettings, run};
 use pgload::pg::replay::Settings;
 use pgload::pg::session::Writes;

@@ -189,3 +189,120 @@ fn without_statements_waits_are_profiled_and_what_is_hidden_is_told() {
     let refused = pgload(&cluster.url("shop"), folder.path(), &["--compare", "Cargo.toml"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
 }
+
+const WORKLOAD: &str = r#"
+name: orders
+samples:
+  order: { table: orders, columns: [user_id], rows: 100 }
+statements:
+  - name: by_user
+    weight: 9
+    sql: select id from orders where user_id = $1
+    args: [order.user_id]
+  - name: nap
+    weight: 1
+    sql: select pg_sleep(0.2)
+"#;
+
+fn replay(url: &str, folder: &Path, arguments: &[&str]) -> Command {
+    std::fs::write(folder.join("orders.yaml"), WORKLOAD).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgload"));
+    command.env("DATABASE_URL", url).current_dir(folder).args(["replay", "-w", "orders.yaml", "--profile"]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The run's own count of a statement's calls is the profile's.
+fn counted_alike(run: &Value, name: &str, text: &str) -> u64 {
+    let calls = statement(&run["profile"], "postgres", text)["calls"].as_u64().unwrap();
+    assert_eq!(Some(calls), run["labels"][name]["count"].as_u64(), "{run:#}");
+    calls
+}
+
+#[test]
+fn a_replay_with_a_profile_counts_its_traffic_exactly_and_sees_who_sleeps() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    let url = cluster.url("shop");
+    let loaded = ["--max-calls", "200", "-c", "2", "--duration", "60s", "--warm-up", "1s"];
+    let output = ended(replay(&url, folder.path(), &[&loaded[..], &["--before", "--format", "json"]].concat()).spawn().unwrap());
+    let run = json(&output);
+    let profile = &run["profile"];
+    assert_eq!((&profile["schema_version"], &profile["kind"], &profile["partial"]), (&1.into(), &"profile".into(), &false.into()));
+    // Without the warm-up, and without what the replay itself asked the server.
+    let (reads, naps) = (counted_alike(&run, "by_user", "select id from orders"), counted_alike(&run, "nap", "select pg_sleep"));
+    assert_eq!(reads + naps, 200, "{run:#}");
+    let others: Vec<&str> = profile["statements"].as_array().unwrap().iter().filter_map(|one| one["query"].as_str()).collect();
+    assert_eq!(others.len(), 2, "{others:?}");
+    assert_eq!(statement(profile, "postgres", "select id from orders")["rows"], 40 * reads);
+    let nap = statement(profile, "postgres", "select pg_sleep");
+    assert_eq!((&nap["waits"][0]["class"], &nap["waits"][0]["event"]), (&"Timeout".into(), &"PgSleep".into()), "{nap:#}");
+    let asleep = nap["active"]["sessions"].as_f64().unwrap();
+    assert!(asleep > 0.0 && asleep <= 2.0, "two clients: {nap:#}");
+
+    // The same again, with an index: what changed stands beside what was compared.
+    sql(&cluster.source("shop"), "create index on orders (user_id)");
+    let output = ended_with(replay(&url, folder.path(), &["--after", "--format", "markdown"]).spawn().unwrap(), &[0, 4, 8]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("## Profile of shop") && text.contains("Since the earlier profile"), "{text}");
+    let runs = std::fs::read_dir(folder.path().join("reports")).unwrap().map(|entry| entry.unwrap().path());
+    let mut runs: Vec<_> = runs.filter(|path| path.join("run.json").exists()).collect();
+    runs.sort();
+    let [before, after] = runs.as_slice() else { panic!("{runs:?}") };
+    let after: Value = serde_json::from_str(&std::fs::read_to_string(after.join("run.json")).unwrap()).unwrap();
+    let changes = &after["profile"]["changes"];
+    assert_eq!((&changes["new"], &changes["gone"]), (&serde_json::json!([]), &serde_json::json!([])), "{changes:#}");
+
+    // A saved run is read as a profile, and reported with it.
+    let arguments = ["--for", "1s", "--no-plans", "--format", "json", "--compare", before.to_str().unwrap()];
+    let quiet = json(&ended(pgload(&url, folder.path(), &arguments).spawn().unwrap()));
+    assert_eq!(quiet["changes"]["gone"].as_array().unwrap().len(), 2, "{quiet:#}");
+    for (format, heading) in [("html", "<h4>Profile of shop"), ("markdown", "### Profile of shop"), ("table", "Profile of shop")] {
+        let mut report = Command::new(env!("CARGO_BIN_EXE_pgload"));
+        let output = report.current_dir(folder.path()).args(["report", before.to_str().unwrap(), "--format", format]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(heading) && text.contains("PgSleep"), "{format}: {text}");
+    }
+}
+
+#[test]
+fn an_interrupted_replay_keeps_its_profile_and_a_lost_one_ends_no_replay() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    let (url, source) = (cluster.url("shop"), cluster.source("shop"));
+    for is_lost in [false, true] {
+        let arguments = ["-c", "2", "--duration", "60s", "--warm-up", "0s", "--format", "json"];
+        let child = replay(&url, folder.path(), &arguments).spawn().unwrap();
+        sampling(&source);
+        if is_lost {
+            let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'pgload profile'";
+            assert_eq!(sql(&source, ended), "1");
+        }
+        // Long enough for some calls, whatever else the machine does.
+        std::thread::sleep(Duration::from_secs(2));
+        interrupt(&child);
+        let run = json(&ended_with(child, &[1]));
+        assert_eq!((&run["partial"], &run["profile"]["partial"]), (&true.into(), &true.into()));
+        assert!(counted_alike(&run, "by_user", "select id from orders") > 0);
+        counted_alike(&run, "nap", "select pg_sleep");
+        let told =
+            run["caveats"].as_array().unwrap().iter().any(|caveat| caveat.as_str().unwrap().starts_with("The profile is incomplete"));
+        assert_eq!(told, is_lost, "{run:#}");
+    }
+}
+
+#[test]
+fn a_server_without_statements_is_replayed_with_what_can_be_seen() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    sql(&cluster.source("shop"), "drop extension pg_stat_statements");
+    let arguments = ["--max-calls", "60", "-c", "2", "--duration", "60s", "--warm-up", "0s"];
+    let text = String::from_utf8(ended(replay(&cluster.url("shop"), folder.path(), &arguments).spawn().unwrap()).stdout).unwrap();
+    assert!(text.contains("Profile of shop") && text.contains("Statements were not counted"), "{text}");
+    assert!(text.contains("Timeout/PgSleep"), "{text}");
+    let refused = replay(&cluster.url("shop"), folder.path(), &["--paired"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
+
+fn ended_with(child: Child, codes: &[i32]) -> Output {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{output:?}");
+    output
+}

@@ -58,10 +58,12 @@ fn next<T>(cases: &Mutex<Vec<T>>) -> Option<T> {
 
 async fn failure_of(cluster: &Cluster, rule: &Rule, number: usize, file: &Path) -> Option<String> {
     let database = format!("{}_{number}", rule.id.replace('-', "_"));
-    let mut admin = pgload::pg::connect(&cluster.source("postgres")).await.unwrap();
-    create_database(&mut admin, &database).await;
+    let admin = pgload::pg::connect(&cluster.source("postgres")).await.unwrap();
+    create_database(&admin, &database).await;
     run(cluster, &database, file);
     let reported = reported(rule, &take_snapshot(cluster, &database).await);
+    // A hundred databases of some 20 MB each would fill a small disk.
+    admin.batch_execute(&format!("drop database {database} with (force)")).await.unwrap();
     let expected = expected(file);
     (reported != expected).then(|| format!("{}\n  expected {expected:?}\n  reported {reported:?}", file.display()))
 }
@@ -95,7 +97,7 @@ fn expected(file: &Path) -> BTreeSet<String> {
     text.lines().filter_map(|line| line.strip_prefix("-- expect: ")).map(|name| name.trim().to_owned()).collect()
 }
 
-async fn create_database(admin: &mut Client, database: &str) {
+async fn create_database(admin: &Client, database: &str) {
     admin.batch_execute(&format!("create database {database}")).await.unwrap();
 }
 

@@ -33,7 +33,7 @@ pub enum Change {
 /// Makes the change in the database of `source`.
 pub(super) async fn make(source: &Source, control: &Client, change: &Change, stop: &Stop) -> Result<Applied, PairedError> {
     let mut client = connect(source).await?;
-    let pid: i32 = client.query_one("select pg_catalog.pg_backend_pid()", &[]).await?.get(0);
+    let pid: i32 = client.query_one("select /* pgload */ pg_catalog.pg_backend_pid()", &[]).await?.get(0);
     let indexes_before = indexes(control).await?;
     let mut applied = Applied::default();
     applied.size_bytes.before = size(control).await?;
@@ -110,7 +110,7 @@ async fn indexes(control: &Client) -> Result<BTreeMap<String, u64>, PairedError>
 }
 
 async fn size(control: &Client) -> Result<u64, PairedError> {
-    let row = control.query_one("select pg_catalog.pg_database_size(pg_catalog.current_database())::int8", &[]).await?;
+    let row = control.query_one("select /* pgload */ pg_catalog.pg_database_size(pg_catalog.current_database())::int8", &[]).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 

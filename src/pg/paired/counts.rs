@@ -70,6 +70,10 @@ impl<'a> Tracked<'a> {
             caveats.push(
                 "The work done is not counted: this database lacks pg_stat_statements (create extension pg_stat_statements).".to_owned(),
             );
+        } else if plans.iter().all(|plans| plans.0.before.is_none()) {
+            let told = "Plans and the work done are not compared: no statement of the load could be explained by itself. Scripts have to be \
+                        sent as -M prepared for it.";
+            caveats.push(told.to_owned());
         } else if ids.iter().all(|ids| ids.before.is_none()) {
             caveats.push("The work done is not counted: the server computes no query ids (compute_query_id).".to_owned());
         }

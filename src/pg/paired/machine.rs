@@ -98,7 +98,7 @@ impl<'a> Watch<'a> {
         let now = Reading::now();
         self.seen.steal_share_max = now.steal_since(&self.last).into_iter().chain(self.seen.steal_share_max).reduce(f64::max);
         self.last = now;
-        let sql = "/* pgload */ select exists (select from pg_catalog.pg_stat_activity a
+        let sql = "select /* pgload */ exists (select from pg_catalog.pg_stat_activity a
             where a.backend_type = 'autovacuum worker' and a.datname = any ($1))";
         // A failing look is no reason to end a measurement.
         if let Ok(row) = self.control.query_one(sql, &[&self.databases.as_slice()]).await {

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      backend_xmin of other roles' sessions is null unless the reader has pg_read_all_stats. Short statements are
 --           left out: they end before anyone could read of them.
-select
+select /* pgload */
     a.pid,
     coalesce(a.usename::text, '') as user_name,
     coalesce(a.application_name, '') as application,

@@ -2,7 +2,7 @@
 -- Views:    pg_stat_progress_create_index
 -- Oldest:   14
 -- Odd:      each phase counts what it can: lockers waited for, blocks scanned, or rows sorted.
-select
+select /* pgload */
     p.pid,
     p.relid::pg_catalog.regclass::text as table_name,
     coalesce(p.phase, '') as phase,

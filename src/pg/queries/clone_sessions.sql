@@ -2,7 +2,7 @@
 -- Views:    pg_stat_activity
 -- Oldest:   14
 -- Odd:      background workers without a client count too: a parallel worker or an autovacuum keeps a template busy.
-select
+select /* pgload */
     a.pid::int4 as pid,
     coalesce(a.usename, a.backend_type, '')::text as who,
     coalesce(a.application_name, '')::text as application,

@@ -2,7 +2,7 @@
 -- Views:    pg_collation, pg_index, pg_database
 -- Oldest:   14
 -- Odd:      only collations that indexes of the user's rely on, and the database's own (15 and later), which has no name here.
-select
+select /* pgload */
     case when l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace then '' else pg_catalog.quote_ident(n.nspname) || '.' end
         || pg_catalog.quote_ident(l.collname) as collation,
     l.collversion as recorded,

@@ -4,7 +4,7 @@
 -- Odd:      anyarray columns are read through text, which every element type has. A table with children has two rows a column,
 --           a partitioned one only the inherited. Only expressions say their type: columns have theirs elsewhere.
 -- $1 oid[] tables and indexes
-select
+select /* pgload */
     a.attrelid as relation_oid,
     a.attnum as number,
     s.inherited,

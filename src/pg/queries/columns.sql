@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      a domain is judged by its base type, also through domains over domains.
 -- $1 oid[] tables
-with recursive base as (
+with /* pgload */ recursive base as (
     select t.oid, t.oid as base_oid
     from pg_catalog.pg_type t
     where t.oid in (select distinct a.atttypid from pg_catalog.pg_attribute a where a.attrelid = any ($1::oid[]) and a.attnum > 0)

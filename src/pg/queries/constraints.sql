@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      18 has NOT NULL constraints of their own kind ('n'); columns carry that already.
 -- $1 oid[] tables
-select
+select /* pgload */
     k.oid,
     k.conname::text as name,
     k.conrelid as table_oid,

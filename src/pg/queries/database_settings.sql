@@ -2,7 +2,7 @@
 -- Views:    pg_db_role_setting, pg_roles
 -- Oldest:   14
 -- Odd:      a template's settings are not copied with it; each entry is name=value.
-select
+select /* pgload */
     (select r.rolname::text from pg_catalog.pg_roles r where r.oid = s.setrole) as role_name,
     entry::text as entry
 from pg_catalog.pg_db_role_setting s

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      a view depends on things through its rule, a composite type through its relation, a domain through its checks;
 --           an array stands for its element, and a relation's row type for the relation. 16384 is the first oid of a user's.
-with needs as (
+with /* pgload */ needs as (
     select 'relation' as kind, r.ev_class as oid, d.refclassid as class, d.refobjid as other
     from pg_catalog.pg_depend d
     join pg_catalog.pg_rewrite r on r.oid = d.objid

@@ -4,7 +4,7 @@
 -- Odd:      anyarray columns are read through text. Expressions are told apart by their text, which pg_stats_ext_exprs gives
 --           as pg_get_statisticsobjdef_expressions prints it.
 -- $1 oid[] tables
-select
+select /* pgload */
     s.oid as statistics_oid,
     e.expr as expression,
     e.inherited, -- from 150000

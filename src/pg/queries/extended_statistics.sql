@@ -4,7 +4,7 @@
 -- Odd:      the combinations are an array of two dimensions: read flat, with the width of a row. From 15 on there may be two
 --           rows, without children and with them: the latter matter where there is nothing else, in a partitioned table.
 -- $1 oid[] tables
-select
+select /* pgload */
     s.oid,
     n.nspname::text as schema,
     s.stxname::text as name,

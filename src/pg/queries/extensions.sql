@@ -1,7 +1,7 @@
 -- Question: which extensions are installed, and where?
 -- Views:    pg_extension
 -- Oldest:   14
-select
+select /* pgload */
     e.extname::text as name,
     e.extversion as version,
     n.nspname::text as schema

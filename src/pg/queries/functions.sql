@@ -4,7 +4,7 @@
 -- Odd:      left out: procedures and trigger functions, which no plan calls; aggregates and window functions, which
 --           pg_get_functiondef does not print; constructors of ranges, which come with their type. An extension's function in C has an empty definition: only the extension
 --           makes it, and there may be thousands.
-select
+select /* pgload */
     p.oid,
     n.nspname::text as schema,
     p.proname::text as name,

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      a line that ends in "-- from N" or "-- before N" is there only for server_version_num >= N or < N.
 -- $1 oid[] tables
-select
+select /* pgload */
     i.indexrelid as oid,
     n.nspname::text as schema,
     c.relname::text as name,

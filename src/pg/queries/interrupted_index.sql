@@ -6,7 +6,7 @@
 --           attached, and so is left out.
 -- $1 text table, as SQL spells it
 -- $2 text index, as the catalog stores it
-select
+select /* pgload */
     n.nspname::text as schema_name,
     c.relname::text as index_name,
     (

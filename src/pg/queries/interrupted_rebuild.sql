@@ -4,7 +4,7 @@
 -- Odd:      the server names the copy after the index, cut to fit, with _ccnew and a number where taken (_ccold while the
 --           old one goes). As for interrupted_index.sql, the progress view and pg_locks together answer for every role.
 -- $1 text index, as SQL spells it
-select
+select /* pgload */
     n.nspname::text as schema_name,
     copy.relname::text as index_name,
     (

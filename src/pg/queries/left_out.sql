@@ -1,7 +1,7 @@
 -- Question: what bears on plans and is not in a snapshot?
 -- Views:    pg_class, pg_inherits, pg_tablespace
 -- Oldest:   14
-select
+select /* pgload */
     (
         select pg_catalog.array_agg(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) order by n.nspname, c.relname)
         from pg_catalog.pg_class c

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      no wait event means that the session runs, or wants to run, on a processor; a transaction that waits for its
 --           client's next statement is counted as that (Client:ClientRead), a session between calls not at all.
-select
+select /* pgload */
     coalesce(a.wait_event_type || ':' || a.wait_event, 'CPU') as event,
     count(*)::int8 as sessions
 from pg_catalog.pg_stat_activity a

@@ -2,7 +2,7 @@
 -- Views:    pg_locks, pg_class, pg_stat_activity
 -- Oldest:   14
 -- Odd:      nothing here opens a relation, so the question itself cannot wait.
-select
+select /* pgload */
     n.nspname::text as schema,
     c.relname::text as name,
     l.pid as process_id,

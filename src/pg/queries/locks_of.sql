@@ -2,7 +2,7 @@
 -- Views:    pg_locks, pg_class, pg_namespace
 -- Oldest:   14
 -- Odd:      only locks that conflict with writes (ShareLock) or more; catalogs are left out.
-select
+select /* pgload */
     (n.nspname || '.' || c.relname)::text as relation,
     l.mode::text as mode,
     l.granted as granted

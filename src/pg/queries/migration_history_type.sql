@@ -2,7 +2,7 @@
 -- Views:    pg_attribute
 -- Oldest:   14
 -- Odd:      no row when there is no history.
-select pg_catalog.format_type(a.atttypid, a.atttypmod) as version_type
+select /* pgload */ pg_catalog.format_type(a.atttypid, a.atttypmod) as version_type
 from pg_catalog.pg_attribute a
 where
     a.attrelid = pg_catalog.to_regclass('refinery_schema_history')

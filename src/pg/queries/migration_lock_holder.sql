@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      a 64-bit key is shown in two halves, with objsubid 1.
 -- $1 int8 key
-select l.pid
+select /* pgload */ l.pid
 from pg_catalog.pg_locks l
 join pg_catalog.pg_database d on d.oid = l.database
 where

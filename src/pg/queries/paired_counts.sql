@@ -2,7 +2,7 @@
 -- Views:    pg_stat_statements
 -- Oldest:   14 (extension 1.9)
 -- Odd:      {schema} is the extension's own schema, quoted; two rows of one statement differ in toplevel.
-select
+select /* pgload */
     s.queryid as query_id,
     sum(s.calls)::int8 as calls,
     sum(s.rows)::int8 as rows,

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      role 0 is everybody: no name.
 -- $1 oid[] tables
-select
+select /* pgload */
     p.polrelid as table_oid,
     p.polname::text as name,
     p.polpermissive as permissive,

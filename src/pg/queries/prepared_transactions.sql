@@ -1,7 +1,7 @@
 -- Question: which prepared transactions would a concurrent index build wait for?
 -- Views:    pg_prepared_xacts
 -- Oldest:   14
-select
+select /* pgload */
     p.gid,
     p.owner::text as owner,
     extract(epoch from pg_catalog.clock_timestamp() - p.prepared)::bigint as open_s

@@ -2,7 +2,7 @@
 -- Views:    pg_class, pg_namespace; function pg_prewarm
 -- Oldest:   14
 -- Odd:      {schema} is where the extension lives, quoted; returns how many relations were read.
-with sized as materialized (
+with /* pgload */ sized as materialized (
     select c.oid, pg_catalog.pg_relation_size(c.oid) as size_bytes
     from pg_catalog.pg_class c
         join pg_catalog.pg_namespace n on n.oid = c.relnamespace

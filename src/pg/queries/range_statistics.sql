@@ -4,7 +4,7 @@
 -- Odd:      pg_stats shows histograms of ranges from 17 on, and this is not asked there. Kind 6 is the lengths, kind 7 the bounds;
 --           values are read through text, which every type has.
 -- $1 oid[] tables and indexes
-select
+select /* pgload */
     s.starelid as relation_oid,
     s.staattnum as number,
     s.stainherit as inherited,

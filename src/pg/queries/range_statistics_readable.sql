@@ -1,4 +1,4 @@
 -- Question: may this role read what ANALYZE found where no view shows it?
 -- Views:    rights
 -- Oldest:   9.0
-select pg_catalog.has_table_privilege('pg_catalog.pg_statistic', 'select') as readable
+select /* pgload */ pg_catalog.has_table_privilege('pg_catalog.pg_statistic', 'select') as readable

@@ -2,7 +2,7 @@
 -- Views:    pg_extension, pg_namespace, settings
 -- Oldest:   14
 -- Odd:      the extension can exist without its library being loaded; its view then raises 55000.
-select
+select /* pgload */
     pg_catalog.current_setting('server_version') as version,
     pg_catalog.current_setting('server_version_num')::int4 as version_num,
     pg_catalog.current_database()::text as database,

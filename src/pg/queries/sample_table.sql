@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      no row when the name means nothing; reltuples is -1 before the first ANALYZE, then the length speaks:
 --           100 rows a page is more than most tables hold, so a first draw may be short and is repeated larger.
-select
+select /* pgload */
     n.nspname as schema,
     c.relname as name,
     c.relkind::text as kind,

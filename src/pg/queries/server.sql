@@ -1,7 +1,7 @@
 -- Question: which server and database is this, and since when does it count?
 -- Views:    pg_database, pg_stat_database, pg_postmaster_start_time()
 -- Oldest:   14
-select
+select /* pgload */
     pg_catalog.current_database()::text as database,
     session_user::text as role,
     pg_catalog.pg_is_in_recovery() as in_recovery,

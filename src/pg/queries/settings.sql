@@ -2,7 +2,7 @@
 -- Views:    pg_settings
 -- Oldest:   14
 -- Odd:      asked before this session sets anything for itself, so that values are those of the role and database.
-select
+select /* pgload */
     s.name,
     s.setting as value,
     s.unit,

@@ -2,7 +2,7 @@
 -- Views:    pg_settings
 -- Oldest:   14
 -- Odd:      what the client or this session set itself is not the server's doing.
-select
+select /* pgload */
     s.name::text as name,
     s.setting::text as setting
 from pg_catalog.pg_settings s

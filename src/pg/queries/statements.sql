@@ -2,7 +2,7 @@
 -- Views:    pg_stat_statements
 -- Oldest:   14 (extension 1.9)
 -- Odd:      {schema} is the extension's own schema, quoted; "-- from N" is the extension's version here, 1.11 as 10011.
-with session_default as materialized (
+with /* pgload */ session_default as materialized (
     select p.reset_val as search_path from pg_catalog.pg_settings p where p.name = 'search_path'
 )
 select

@@ -3,7 +3,7 @@
 -- Oldest:   14
 -- Odd:      a partitioned table comes with its partitions, wherever they are.
 -- $1 text[] schemas, $2 text[] tables (as name or schema.name); empty for all
-with recursive chosen as (
+with /* pgload */ recursive chosen as (
     select c.oid
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -2,7 +2,7 @@
 -- Views:    pg_attribute, pg_type, pg_opclass, pg_amop, pg_cast, pg_range
 -- Oldest:   14
 -- Odd:      follows GetDefaultOpClass: the type's own class, else the one of a type it is the same bytes as, preferred types first.
-with recursive base as (
+with /* pgload */ recursive base as (
     select t.oid, t.oid as base_oid
     from pg_catalog.pg_type t
     -- Every table has a composite type, and next to no column has one.

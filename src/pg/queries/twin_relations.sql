@@ -1,7 +1,7 @@
 -- Question: which relations are there, and where are their files?
 -- Views:    pg_class, pg_am, pg_inherits
 -- Oldest:   14
-select
+select /* pgload */
     c.oid,
     n.nspname::text as schema,
     c.relname::text as name,

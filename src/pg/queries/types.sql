@@ -2,7 +2,7 @@
 -- Views:    pg_type, pg_enum, pg_constraint, pg_attribute, pg_range, pg_depend
 -- Oldest:   14
 -- Odd:      a table's row type is no type of its own.
-select
+select /* pgload */
     t.oid,
     n.nspname::text as schema,
     t.typname::text as name,

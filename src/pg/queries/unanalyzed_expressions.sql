@@ -2,7 +2,7 @@
 -- Views:    pg_index, pg_statistic (through pg_stats)
 -- Oldest:   14
 -- Odd:      an empty table's index has no statistics either, and is named each time.
-select distinct (pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.relname))::text as table_name
+select /* pgload */ distinct (pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.relname))::text as table_name
 from pg_catalog.pg_index i
     join pg_catalog.pg_class t on t.oid = i.indrelid
     join pg_catalog.pg_namespace n on n.oid = t.relnamespace

@@ -2,7 +2,7 @@
 -- Views:    pg_class, pg_namespace
 -- Oldest:   14
 -- Odd:      indexes of the server itself are left out.
-select
+select /* pgload */
     (n.nspname || '.' || c.relname)::text as name,
     pg_catalog.pg_relation_size(c.oid)::int8 as size_bytes
 from pg_catalog.pg_class c

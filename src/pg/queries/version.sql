@@ -1,4 +1,4 @@
 -- Question: which version is the server?
 -- Views:    settings
 -- Oldest:   9.6
-select pg_catalog.current_setting('server_version_num')::int4 as version_num
+select /* pgload */ pg_catalog.current_setting('server_version_num')::int4 as version_num

@@ -2,7 +2,7 @@
 -- Views:    pg_class, pg_attribute, pg_depend
 -- Oldest:   14
 -- Odd:      pg_get_viewdef waits for who holds the view or what it reads exclusively.
-select
+select /* pgload */
     c.oid,
     n.nspname::text as schema,
     c.relname::text as name,

@@ -9,7 +9,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 const RUNS_MAX: usize = 64;
 
 /// Makes temporary files, in a folder with room for the whole capture.
-pub type Scratch = Box<dyn FnMut() -> std::io::Result<File>>;
+pub type Scratch = Box<dyn FnMut() -> std::io::Result<File> + Send>;
 
 /// Records sorted by key; those of equal keys keep the order they came in.
 pub(super) struct Sorter {

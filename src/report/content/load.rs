@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::phrase::{DASH, counted, micros, number, percent, quantity};
-use super::{Cell, Fact, Grid, Tone};
+use super::{Cell, Fact, Grid, ProfileContent, Tone};
+use crate::profile::{Profile, Sort};
 use crate::replay::fidelity::Likeness;
 use crate::replay::{Blocks, LabelResult, Run, StatementPlan};
 use crate::units::{grouped, human_ms};
+
+/// Statements of a profile shown with a run: those that take most of the time. The run's file has all.
+const PROFILED_SHOWN: usize = 10;
 
 /// A run as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +27,8 @@ pub struct RunContent {
     pub fidelity: Grid,
     /// Thresholds; without rows when there were none.
     pub thresholds: Grid,
+    /// What the server's own views showed meanwhile; `None` when nobody looked.
+    pub profile: Option<ProfileContent>,
     /// What limits the result.
     pub caveats: Vec<String>,
     /// Versions and settings.
@@ -32,6 +38,11 @@ pub struct RunContent {
 impl RunContent {
     /// Says what a run measured.
     pub fn of(run: &Run) -> Self {
+        let profile = run.profile.as_ref().map(|profile| serde_json::from_value::<Profile>(profile.clone()));
+        let mut caveats = run.caveats.clone();
+        if let Some(Err(error)) = &profile {
+            caveats.push(format!("The run's profile is not as this pgload writes it and is not shown: {error}."));
+        }
         Self {
             title: title(run),
             warnings: warnings(run),
@@ -39,7 +50,8 @@ impl RunContent {
             statements: statements(run),
             fidelity: fidelity(run),
             thresholds: thresholds(run),
-            caveats: run.caveats.clone(),
+            profile: profile.and_then(Result::ok).map(|profile| ProfileContent::of(&profile, PROFILED_SHOWN, Sort::Total)),
+            caveats,
             about: about(run),
         }
     }

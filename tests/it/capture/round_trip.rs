@@ -226,7 +226,7 @@ fn a_log_is_replayed_as_it_is_repeated_and_mixed() {
         (&["-w", "traffic.csv", "--speed", "0"], "how many times as fast"),
         (&["-w", "builtin:select-only", "--database", "shop"], "use --database: it is for logs"),
         (&["-w", "builtin:select-only", "--speed", "2"], "use --speed: it is for captured traffic"),
-        (&["-w", "traffic.csv", "--paired"], "not captured traffic"),
+        (&["-w", "traffic.csv", "--paired", "--pool", "2"], "compare with --pool"),
     ] {
         let refused = place.run("copied", &[&["replay"], more].concat()).code(2);
         let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
