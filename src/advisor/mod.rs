@@ -18,7 +18,7 @@ pub mod proposal;
 pub mod query;
 pub mod repair;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod selection;
 mod size;
 pub mod values;

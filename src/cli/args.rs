@@ -46,7 +46,7 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Find the highest rate of calls that keeps an objective, and how throughput grows with clients.
     Capacity(CapacityArgs),
-    /// Turn a server's log into a workload that can be replayed.
+    /// Turn a server's log, or what it recorded of its statements, into a workload that can be replayed.
     Capture(CaptureArgs),
     /// Say where a database's time goes: statements, waits, plans, and what changed since another time.
     Profile(ProfileArgs),
@@ -243,7 +243,8 @@ pub(super) struct ReplayArgs {
     pub connection: Connection,
     /// A workload file (.yaml), also one of pgload capture; several are run one after the other. A server's log (.csv, .json,
     /// .log, packed with .gz or not), whose traffic is replayed by its times; several are one. Or a pgbench script,
-    /// `FILE.sql[@WEIGHT]` or builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights.
+    /// `FILE.sql[@WEIGHT]` or builtin:tpcb-like, simple-update or select-only; several are one run, picked by their weights. Or
+    /// `statements`: what the server's pg_stat_statements counted, with parameters from rows there are.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// Measure before a change, and keep the run for --after.
@@ -380,7 +381,7 @@ pub(super) enum PairedDesign {
 pub(super) struct CapacityArgs {
     #[command(flatten)]
     pub connection: Connection,
-    /// A workload file (.yaml), or pgbench scripts, `FILE.sql[@WEIGHT]` or builtin:NAME, as replay takes them.
+    /// A workload file (.yaml), pgbench scripts, `FILE.sql[@WEIGHT]` or builtin:NAME, or `statements`, as replay takes them.
     #[arg(short = 'w', long = "workload", value_name = "WORKLOAD", required = true, num_args = 1..)]
     pub workloads: Vec<PathBuf>,
     /// What must be kept, with commas between: p(50|90|95|99|99.9)<MS, avg<MS, errors<SHARE. 'p(99)<100,errors<0.1%'.
@@ -485,13 +486,18 @@ pub(super) enum WriteMode {
 ///
 /// Sessions keep their distances, transactions stay whole, parameters are those that were sent. What cannot be replayed is
 /// counted by its reason.
+///
+/// Without a log, a workload is derived from the database's pg_stat_statements (-d): statements weighted by their calls, with
+/// parameters from rows that the replay draws.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = crate::replay::log::SETTINGS)]
 pub(super) struct CaptureArgs {
     /// The log's files, rotated ones in any order.
-    #[arg(value_name = "LOG", required = true)]
+    #[arg(value_name = "LOG", conflicts_with = "url")]
     pub logs: Vec<PathBuf>,
-    /// The workload file to write (.yaml); the calls are written beside it (.calls.jsonl).
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The workload file to write (.yaml); the calls of a log are written beside it (.calls.jsonl).
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: PathBuf,
     /// The workload's name; the file's by default.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{CapacityArgs, CapacityFormat, ReplayArgs};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
-use super::{connection, guard, output, progress, replay, runs};
+use super::{connection, guard, output, progress, replay, runs, statements};
 use crate::load::{Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::capacity::{Calls, CapacitySettings, Stage, run as examine};
@@ -21,6 +21,7 @@ pub(super) async fn run(args: CapacityArgs, config_path: &Path) -> Result<Exit, 
     let source = connection::source(&args.connection)?;
     let marks = guard::admit(&source, config_path).await?;
     let settings = settings(&args, replay::writes(&shared, &marks.database)?);
+    let loads = statements::derived(loads, &shared, &source).await?;
     let stop = Stop::default();
     let listener = tokio::spawn(replay::listen(stop.clone()));
     let mut exit = Exit::Done;
@@ -97,6 +98,7 @@ async fn examined(source: &Source, load: &Load, settings: &CapacitySettings, sto
             Load::Workload(workload) => Calls::Workload(workload),
             Load::Scripts(scripts) => Calls::Scripts(scripts),
             Load::Traffic(_) => unreachable!("it was refused above"),
+            Load::Statements => unreachable!("a workload was made of it"),
         };
         examine(&source, calls, &settings, &tell, &stop)
     });

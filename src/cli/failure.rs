@@ -12,6 +12,7 @@ use crate::pg::copies::CloneError;
 use crate::pg::paired::PairedError;
 use crate::pg::replay::{Fault, ReplayError};
 use crate::pg::snapshot::{NodeError, SnapshotError};
+use crate::pg::statements::DeriveError;
 use crate::replay::workload::WorkloadError;
 use crate::staging::SeedError;
 
@@ -91,6 +92,20 @@ impl From<SnapshotError> for Failure {
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<DeriveError> for Failure {
+    fn from(error: DeriveError) -> Self {
+        let message = error.to_string();
+        let exit = match error {
+            DeriveError::Connect(error) => return error.into(),
+            DeriveError::Snapshot(error) => return error.into(),
+            DeriveError::Missing { .. } => Exit::Prerequisite,
+            DeriveError::Query(error) if error.code().is_none() => Exit::Connection,
+            DeriveError::Nothing(_) | DeriveError::Query(_) | DeriveError::Workload(_) | DeriveError::Write(_) => Exit::Failed,
+        };
+        Self::new(exit, message)
     }
 }
 

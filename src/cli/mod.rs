@@ -22,6 +22,7 @@ mod runs;
 mod scripts;
 mod snapshot;
 mod staging;
+mod statements;
 mod traffic;
 mod workload;
 
@@ -52,6 +53,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Replay(args) => replay::run(args, &cli.config).await,
         Command::Capacity(args) => capacity::run(args, &cli.config).await,
+        Command::Capture(args) if args.logs.is_empty() => statements::capture(args).await,
         Command::Capture(args) => capture::run(args),
         Command::Profile(args) => profile::run(args).await,
         Command::Report(args) => report::report(args),

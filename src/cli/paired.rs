@@ -96,9 +96,10 @@ async fn tried(
             Stage::Load(part, length, said) => shown.update_part(part, length, &said),
         };
         match &load {
-            Load::Workload(workload) => experiment(&sides, workload, &settings, change.as_ref(), &stage, &stop),
+            Load::Workload(workload) => experiment(&sides, workload.as_ref(), &settings, change.as_ref(), &stage, &stop),
             Load::Scripts(scripts) => experiment(&sides, scripts, &settings, change.as_ref(), &stage, &stop),
             Load::Traffic(traffic) => experiment(&sides, traffic.capture(), &settings, change.as_ref(), &stage, &stop),
+            Load::Statements => unreachable!("a workload was made of it"),
         }
     });
     match task.await {
@@ -132,7 +133,7 @@ fn fits(args: &ReplayArgs, load: &Load) -> Result<(), Failure> {
             ))),
             None => Ok(()),
         },
-        Load::Workload(_) | Load::Scripts(_) => Ok(()),
+        Load::Workload(_) | Load::Scripts(_) | Load::Statements => Ok(()),
     }
 }
 

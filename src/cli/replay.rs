@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
-use super::{connection, guard, migrate, output, paired, profile, progress, runs};
+use super::{connection, guard, migrate, output, paired, profile, progress, runs, statements};
 use crate::load::{Arrival, Overflow, Spacing, Stop};
 use crate::pg::Source;
 use crate::pg::replay::{ReplayError, Replayed, Settings, Watch, run_watched};
@@ -38,12 +38,14 @@ pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Fa
     }
     let source = connection::source(&args.connection)?;
     if args.paired {
+        let loads = statements::derived(loads, &args, &source).await?;
         return paired::run(&args, &source, &loads, config_path).await;
     }
     // First of all: a file that cannot be read is not to be found out after a minute of load.
     let profiled = args.profile_compare.as_deref().map(profile::read).transpose()?;
     let marks = guard::admit(&source, config_path).await?;
     let writes = writes(&args, &marks.database)?;
+    let loads = statements::derived(loads, &args, &source).await?;
     let stop = Stop::default();
     let listener = tokio::spawn(listen(stop.clone()));
     let mut exit = Exit::Done;
@@ -115,7 +117,7 @@ pub(super) async fn measure(
     samples: Option<Samples>,
     stop: &Stop,
 ) -> Result<Replayed, Failure> {
-    measure_with(source, &Load::Workload(workload.clone()), settings, samples, None, stop).await
+    measure_with(source, &Load::Workload(Box::new(workload.clone())), settings, samples, None, stop).await
 }
 
 /// The same, writing every call to `events` where that is given.
@@ -139,6 +141,7 @@ async fn measure_with(
             Load::Workload(workload) => run_watched(&source, workload, &settings, samples, watch)?,
             Load::Scripts(scripts) => run_scripts(&source, scripts, &settings, watch)?,
             Load::Traffic(traffic) => traffic.run(&source, &settings, watch)?,
+            Load::Statements => unreachable!("a workload was made of it"),
         };
         if let Some(mut file) = events {
             file.flush().map_err(ReplayError::Events)?;

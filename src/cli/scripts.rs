@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::args::{ReplayArgs, ScriptMode};
 use super::failure::Failure;
 use super::traffic::{self, Traffic};
+use crate::pg::statements::NAME;
 use crate::replay::Workload;
 use crate::replay::captured::Captured;
 use crate::replay::pgbench::{Choice, Mode, Options, Scripts, builtin};
@@ -14,11 +15,13 @@ use crate::replay::pgbench::{Choice, Mode, Options, Scripts, builtin};
 #[derive(Debug, Clone)]
 pub(super) enum Load {
     /// A workload file.
-    Workload(Workload),
+    Workload(Box<Workload>),
     /// pgbench scripts, picked by their weights.
     Scripts(Scripts),
     /// What was captured from logs.
     Traffic(Arc<Traffic>),
+    /// What the server recorded; [`super::statements::derived`] makes a workload of it.
+    Statements,
 }
 
 impl Load {
@@ -28,6 +31,7 @@ impl Load {
             Self::Workload(workload) => workload.name.clone(),
             Self::Scripts(scripts) => scripts.name(),
             Self::Traffic(traffic) => traffic.captured.name.clone(),
+            Self::Statements => NAME.to_owned(),
         }
     }
 
@@ -35,7 +39,7 @@ impl Load {
     pub(super) fn traffic(&self) -> Option<&Traffic> {
         match self {
             Self::Traffic(traffic) => Some(traffic),
-            Self::Workload(_) | Self::Scripts(_) => None,
+            Self::Workload(_) | Self::Scripts(_) | Self::Statements => None,
         }
     }
 }
@@ -49,6 +53,11 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     let mut loads: Vec<Load> = Vec::new();
     let mut logs: Vec<PathBuf> = Vec::new();
     for path in &args.workloads {
+        // A file of that name is ./statements.
+        if path.as_os_str() == NAME {
+            loads.push(Load::Statements);
+            continue;
+        }
         if traffic::is_log(path) {
             logs.push(path.clone());
             continue;
@@ -58,7 +67,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
             loads.push(if Captured::is_captured(&text) {
                 Load::Traffic(Arc::new(Traffic::open(path, text, &args.reports, args.pool.map(usize::from))?))
             } else {
-                Load::Workload(Workload::parse(&text, &path.display().to_string())?)
+                Load::Workload(Box::new(Workload::parse(&text, &path.display().to_string())?))
             });
             continue;
         };

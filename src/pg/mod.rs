@@ -23,6 +23,7 @@ pub mod scripts;
 pub mod session;
 pub mod snapshot;
 pub mod source;
+pub mod statements;
 pub mod target;
 pub mod tls;
 pub mod twin;

@@ -24,7 +24,7 @@ use crate::profile::{Observation, Profile};
 use crate::replay::captured::TimelineError;
 use crate::replay::outcome::{Setting, histograms, run_of};
 use crate::replay::pgbench::SuiteError;
-use crate::replay::{Program, Run, Samples, Script, ScriptError, Workload};
+use crate::replay::{Derived, Fidelity, Program, Run, Samples, Script, ScriptError, Workload};
 use crate::stats::histogram::Tagged;
 
 /// How a workload is run.
@@ -304,10 +304,15 @@ fn on_database(
         name: &workload.name,
         text: &workload.text,
         program: &script,
-        caveats: left_out(workload, settings.writes),
+        caveats: known(workload, settings.writes),
         about: BTreeMap::from([("samples".to_owned(), json!(samples.digest()))]),
     };
-    let (run, histograms) = play(runtime, &control, &server, played, settings, watch)?;
+    let (mut run, histograms) = play(runtime, &control, &server, played, settings, watch)?;
+    if let Some(derived) = &workload.derived {
+        run.about.insert("derived".to_owned(), json!(derived));
+    }
+    run.fidelity = Fidelity::of(workload, &run.labels);
+    run.caveats.extend(run.fidelity.iter().flat_map(Fidelity::caveats));
     Ok(Replayed { run, samples, histograms })
 }
 
@@ -446,6 +451,12 @@ fn about(settings: &Settings, server: &Server) -> BTreeMap<String, serde_json::V
 fn facts(server: &Server) -> BTreeMap<String, serde_json::Value> {
     let entries = [("version_num", json!(server.version_num)), ("shared_buffers", json!(server.shared_buffers))];
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Says what limits the result whatever it will be.
+fn known(workload: &Workload, writes: Writes) -> Vec<String> {
+    let derived = workload.derived.as_ref().map(Derived::caveats);
+    left_out(workload, writes).into_iter().chain(derived.into_iter().flatten()).collect()
 }
 
 /// Says what a read-only run leaves out.

@@ -7,7 +7,11 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 /// What an argument may look like, for error messages.
 pub const EXPECTED: &str = "`sample.column`, null, or one of { value: x }, { text: length }, { choice: [a, b] }, { int: [low, high] }, \
-     { now: \"-7 days\" }, { shift: sample.column, by: \"+7 days\" }, { uuid: true }";
+     { now: \"-7 days\" }, { shift: sample.column, by: \"+7 days\" }, { uuid: true }, { present: sample.column, row: 1 }, \
+     { any: sample.column, of: 5 }, { rank: sample.column, from: 0.9, to: 1 }, { begins: sample.column, share: 0.01 }, { part: sample.column }";
+
+/// The most values of `any`, and the most rows a call looks beyond its own.
+pub const OTHERS_MAX: u32 = 10_000;
 
 /// An argument as a workload file spells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +32,16 @@ pub enum ArgSpec {
     Uuid,
     /// Always this.
     Value(Scalar),
+    /// A value of `sample.column` that is not null, so many rows behind the call's own.
+    Present(String, u32),
+    /// An array of so many such values.
+    Any(String, u32),
+    /// A value whose rank among those of `sample.column`, 0 to 1, lies between these.
+    Rank(String, f64, f64),
+    /// A pattern for values that begin as one of `sample.column` does, and the share of the rows it finds.
+    Begins(String, Option<f64>),
+    /// A part of a value of `sample.column`, for a pattern that brings its own wild cards.
+    Part(String),
 }
 
 /// A value in the server's text format; `None` is null.
@@ -131,6 +145,57 @@ impl<'de> Visitor<'de> for ArgVisitor {
                 }
                 ArgSpec::Uuid
             }
+            "present" => {
+                let column = map.next_value()?;
+                return match map.next_key::<String>()?.as_deref() {
+                    None => Ok(ArgSpec::Present(column, 0)),
+                    Some("row") => {
+                        let row = others(map.next_value()?, "row")?;
+                        last(&mut map, kind)?;
+                        Ok(ArgSpec::Present(column, row))
+                    }
+                    Some(other) => Err(unknown(other)),
+                };
+            }
+            "any" => {
+                let column = map.next_value()?;
+                match map.next_key::<String>()?.as_deref() {
+                    Some("of") => ArgSpec::Any(column, others(map.next_value()?, "of")?),
+                    Some(other) => return Err(unknown(other)),
+                    None => return Err(de::Error::custom("any: expected `of` after it, as in { any: sample.column, of: 5 }")),
+                }
+            }
+            "rank" => {
+                let column = map.next_value()?;
+                let (mut from, mut to) = (0.0, 1.0);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "from" => from = map.next_value()?,
+                        "to" => to = map.next_value()?,
+                        other => return Err(unknown(other)),
+                    }
+                }
+                if !(0.0 <= from && from <= to && to <= 1.0) {
+                    return Err(de::Error::custom(format!("rank: expected 0 <= from <= to <= 1, found {from} and {to}")));
+                }
+                return Ok(ArgSpec::Rank(column, from, to));
+            }
+            "begins" => {
+                let column = map.next_value()?;
+                return match map.next_key::<String>()?.as_deref() {
+                    None => Ok(ArgSpec::Begins(column, None)),
+                    Some("share") => {
+                        let share: f64 = map.next_value()?;
+                        if !(share > 0.0 && share <= 1.0) {
+                            return Err(de::Error::custom(format!("share: expected more than 0 and up to 1, found {share}")));
+                        }
+                        last(&mut map, kind)?;
+                        Ok(ArgSpec::Begins(column, Some(share)))
+                    }
+                    Some(other) => Err(unknown(other)),
+                };
+            }
+            "part" => ArgSpec::Part(map.next_value()?),
             "shift" => {
                 let column = map.next_value()?;
                 match map.next_key::<String>()?.as_deref() {
@@ -143,9 +208,22 @@ impl<'de> Visitor<'de> for ArgVisitor {
             }
             other => return Err(unknown(other)),
         };
-        match map.next_key::<String>()? {
-            Some(extra) => Err(de::Error::custom(format!("`{extra}` has no place beside `{kind}`, expected {EXPECTED}"))),
-            None => Ok(spec),
-        }
+        last(&mut map, kind)?;
+        Ok(spec)
     }
+}
+
+/// Refuses whatever else stands in an argument.
+fn last<'de, A: MapAccess<'de>>(map: &mut A, kind: String) -> Result<(), A::Error> {
+    match map.next_key::<String>()? {
+        Some(extra) => Err(de::Error::custom(format!("`{extra}` has no place beside `{kind}`, expected {EXPECTED}"))),
+        None => Ok(()),
+    }
+}
+
+fn others<E: de::Error>(number: u32, key: &str) -> Result<u32, E> {
+    if number > OTHERS_MAX || key == "of" && number == 0 {
+        return Err(E::custom(format!("{key}: expected {} to {OTHERS_MAX}, found {number}", u32::from(key == "of"))));
+    }
+    Ok(number)
 }

@@ -68,6 +68,7 @@ fn run(system: System) -> Run {
         series,
         labels: BTreeMap::from([("by_user".to_owned(), label)]),
         server: BTreeMap::new(),
+        fidelity: None,
         thresholds: Vec::new(),
         profile: None,
         caveats: Vec::new(),

@@ -98,6 +98,7 @@ pub fn run_of(setting: Setting<'_>, recording: &Recording) -> Run {
         series: recording.series.iter().map(point).collect(),
         labels: labels.collect(),
         server: setting.server,
+        fidelity: None,
         thresholds: Vec::new(),
         profile: None,
         caveats,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::replay::fidelity::Fidelity;
 use crate::stats::Percentiles;
 
 /// What a load run measured; the JSON document other programs read.
@@ -40,6 +41,9 @@ pub struct Run {
     pub labels: BTreeMap<String, LabelResult>,
     /// Facts of the server during the run: settings, cache hits, plans.
     pub server: BTreeMap<String, serde_json::Value>,
+    /// Of a workload derived from recorded statements: how far the calls resemble those recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<Fidelity>,
     /// Thresholds and whether they were met.
     pub thresholds: Vec<ThresholdResult>,
     /// What the server's own views showed meanwhile, in the form of `pgload profile --format json`; `None` when nobody looked.

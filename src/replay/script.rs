@@ -13,6 +13,7 @@ use crate::replay::player::Player;
 use crate::replay::program::{Client, Label, Prepared, Program};
 use crate::replay::samples::{Sample, Samples};
 use crate::replay::transaction::{StepSpec, TransactionSpec};
+use crate::replay::values;
 use crate::replay::workload::{Arg, Workload};
 use crate::replay::writes::Writes;
 use crate::stats::random;
@@ -87,12 +88,37 @@ struct Rows {
 
 #[derive(Debug, Clone)]
 enum Source {
-    Column { sample: usize, column: usize },
+    Column {
+        sample: usize,
+        column: usize,
+    },
     Fixed(Option<String>),
     Choice(Vec<Option<String>>),
-    Int { low: i64, span: u64 },
+    Int {
+        low: i64,
+        span: u64,
+    },
     Text(usize),
     Uuid,
+    /// A column of the row so many behind the call's own.
+    Behind {
+        sample: usize,
+        column: usize,
+        row: u64,
+    },
+    /// An array from the call's row on.
+    Array {
+        sample: usize,
+        column: usize,
+        of: u64,
+    },
+    /// A place in a column sorted by value.
+    Rank {
+        sample: usize,
+        column: usize,
+        from: f64,
+        to: f64,
+    },
 }
 
 impl Script {
@@ -189,9 +215,23 @@ impl Script {
             match source {
                 Source::Column { sample, column } => {
                     let sample = &self.samples[*sample];
-                    // The slot is 0 for all: the arguments of a call share one row.
-                    let row = random::below(random::bits(self.seed, sample.stream, call, 0), sample.rows);
-                    args.push_kept(sample.columns[*column][row as usize].as_deref());
+                    args.push_kept(sample.value(*column, self.row(sample, call)));
+                }
+                Source::Behind { sample, column, row } => {
+                    let sample = &self.samples[*sample];
+                    args.push_kept(sample.value(*column, self.row(sample, call) + row));
+                }
+                Source::Array { sample, column, of } => {
+                    let sample = &self.samples[*sample];
+                    let first = self.row(sample, call);
+                    args.push_letters(values::array((first..first + of).filter_map(|row| sample.value(*column, row))));
+                }
+                Source::Rank { sample, column, from, to } => {
+                    let sample = &self.samples[*sample];
+                    // The same draw for all: the bounds of a range keep their distance.
+                    let at = from + random::unit(self.row_bits(sample, call)) * (to - from);
+                    let last = sample.rows.saturating_sub(1);
+                    args.push_kept(sample.value(*column, ((at * sample.rows as f64) as u64).min(last)));
                 }
                 Source::Fixed(value) => args.push_kept(value.as_deref()),
                 Source::Choice(values) => args.push_kept(values[random::below(bits(0), values.len() as u64) as usize].as_deref()),
@@ -206,6 +246,18 @@ impl Script {
                 Source::Uuid => push_uuid(args, bits(0), bits(1)),
             }
         }
+    }
+
+    #[inline]
+    fn row_bits(&self, sample: &Rows, call: u64) -> u64 {
+        // The slot is 0 for all: the arguments of a call share one row.
+        random::bits(self.seed, sample.stream, call, 0)
+    }
+
+    /// Returns the call's row of a sample.
+    #[inline]
+    fn row(&self, sample: &Rows, call: u64) -> u64 {
+        random::below(self.row_bits(sample, call), sample.rows)
     }
 
     /// Returns a call written out: its label, and the statements it sends with their arguments.
@@ -277,6 +329,18 @@ impl Rows {
         let columns = (0..sample.columns.len()).map(|column| sample.rows.iter().map(|row| row[column].clone()).collect());
         Self { stream: random::stream(&sample.name), rows: sample.rows.len() as u64, columns: columns.collect() }
     }
+
+    /// Returns a value; behind the last row comes the first again.
+    #[inline]
+    fn value(&self, column: usize, row: u64) -> Option<&str> {
+        self.columns[column][(row % self.rows) as usize].as_deref()
+    }
+
+    /// Adds a column made of another and returns its place.
+    fn add(&mut self, column: Vec<Option<String>>) -> usize {
+        self.columns.push(column);
+        self.columns.len() - 1
+    }
 }
 
 fn compile(arg: &Arg, workload: &Workload, now: Timestamp, rows: &mut [Rows]) -> Result<Source, ScriptError> {
@@ -301,8 +365,32 @@ fn compile(arg: &Arg, workload: &Workload, now: Timestamp, rows: &mut [Rows]) ->
                 }),
             };
             let moved = rows[*sample].columns[*column].iter().map(shift).collect::<Result<Vec<_>, _>>()?;
-            rows[*sample].columns.push(moved);
-            Source::Column { sample: *sample, column: rows[*sample].columns.len() - 1 }
+            Source::Column { sample: *sample, column: rows[*sample].add(moved) }
+        }
+        Arg::Present { sample, column, row } => {
+            check(*sample, rows)?;
+            let made = values::present(&rows[*sample].columns[*column]);
+            Source::Behind { sample: *sample, column: rows[*sample].add(made), row: u64::from(*row) }
+        }
+        Arg::Any { sample, column, of } => {
+            check(*sample, rows)?;
+            let made = values::present(&rows[*sample].columns[*column]);
+            Source::Array { sample: *sample, column: rows[*sample].add(made), of: u64::from(*of).min(rows[*sample].rows) }
+        }
+        Arg::Rank { sample, column, from, to } => {
+            check(*sample, rows)?;
+            let made = values::ranked(&rows[*sample].columns[*column]);
+            Source::Rank { sample: *sample, column: rows[*sample].add(made), from: *from, to: *to }
+        }
+        Arg::Begins { sample, column, share } => {
+            check(*sample, rows)?;
+            let made = values::beginnings(&rows[*sample].columns[*column], *share);
+            Source::Column { sample: *sample, column: rows[*sample].add(made) }
+        }
+        Arg::Part { sample, column } => {
+            check(*sample, rows)?;
+            let made = values::parts(&rows[*sample].columns[*column]);
+            Source::Column { sample: *sample, column: rows[*sample].add(made) }
         }
         Arg::Now(by) => {
             let moved = now.to_zoned(TimeZone::UTC).checked_add(by.0).map(|time| time.timestamp());

@@ -131,3 +131,44 @@ fn times_are_shifted_as_the_server_writes_them() {
     assert_eq!(shifted("infinity", week).unwrap(), "infinity");
     assert_eq!(shifted("12", week), None);
 }
+
+const DERIVED: &str = r#"
+name: derived
+samples:
+  order: { table: orders, columns: [id, customer, placed_at] }
+statements:
+  - name: find
+    sql: "select $1 $2 $3 $4 $5 $6"
+    args: [order.id, { present: order.customer }, { present: order.id, row: 2 }, { any: order.customer, of: 3 },
+      { rank: order.id, from: 0.0, to: 0.9 }, { rank: order.id, from: 0.1, to: 1 }]
+"#;
+
+#[test]
+fn values_of_a_derived_statement_come_from_the_rows_around_the_calls_own() {
+    let script = Script::new(&Workload::parse(DERIVED, "derived.yaml").unwrap(), &samples(), 1, Writes::Readonly).unwrap();
+    for call in 0..500 {
+        let args: Vec<String> = args(&script, call).into_iter().map(|value| value.expect("no value is null")).collect();
+        let own: u32 = args[0].parse().unwrap();
+        // Every fifth customer is null; the next one stands in.
+        let present = |row: u32| if row.is_multiple_of(5) { (row + 1) % 100 } else { row % 100 };
+        assert_eq!(args[1], format!("customer-{}", present(own)));
+        assert_eq!(args[2], ((own + 2) % 100).to_string());
+        let three: Vec<String> = (own..own + 3).map(|row| format!("\"customer-{}\"", present(row % 100))).collect();
+        assert_eq!(args[3], format!("{{{}}}", three.join(",")));
+        let (low, high): (i32, i32) = (args[4].parse().unwrap(), args[5].parse().unwrap());
+        assert!((9..=11).contains(&(high - low)), "a tenth of the rows lies between {low} and {high}");
+    }
+}
+
+#[test]
+fn ranks_arrays_and_patterns_that_cannot_be_are_refused() {
+    let refused = |from: &str, to: &str| {
+        assert!(DERIVED.contains(from), "{from}");
+        Workload::parse(&DERIVED.replacen(from, to, 1), "derived.yaml").unwrap_err().to_string()
+    };
+    assert!(refused("from: 0.0, to: 0.9", "from: 0.9, to: 0.1").contains("from <= to"));
+    assert!(refused("of: 3", "of: 0").contains("of: expected 1 to"));
+    assert!(refused("of: 3", "share: 3").contains("unknown argument `share`"));
+    assert!(refused("row: 2", "row: 2, of: 1").contains("no place beside `present`"));
+    assert!(refused("{ any: order.customer, of: 3 }", "{ begins: order.customer, share: 0 }").contains("share: expected more than 0"));
+}

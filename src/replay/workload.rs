@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use crate::replay::arg::{ArgSpec, Scalar};
+use crate::replay::derived::{Derived, Recorded};
 use crate::replay::statement;
 use crate::replay::transaction::{self, RawInline, RawTransaction, TransactionSpec};
 
@@ -25,6 +26,8 @@ pub struct Workload {
     pub statements: Vec<StatementSpec>,
     /// The transactions, in the file's order.
     pub transactions: Vec<TransactionSpec>,
+    /// What it was derived from; `None` when a person wrote it.
+    pub derived: Option<Derived>,
     /// The file's text, kept with every run.
     pub text: String,
 }
@@ -55,6 +58,8 @@ pub struct StatementSpec {
     pub args: Vec<Arg>,
     /// Whether a read-only transaction would refuse it.
     pub writes: bool,
+    /// What the server it was derived from recorded of it.
+    pub recorded: Option<Recorded>,
 }
 
 /// An argument whose names have been resolved.
@@ -88,6 +93,51 @@ pub enum Arg {
     Uuid,
     /// Always this.
     Value(Scalar),
+    /// A column's value that is not null, of a row behind the call's own.
+    Present {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+        /// How many rows behind.
+        row: u32,
+    },
+    /// An array of values of a column that are not null, from the call's row on.
+    Any {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+        /// How many.
+        of: u32,
+    },
+    /// A value whose rank among those of a column lies between these, 0 to 1.
+    Rank {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+        /// The lowest rank.
+        from: f64,
+        /// The highest.
+        to: f64,
+    },
+    /// A pattern for values that begin as a column's value does.
+    Begins {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+        /// The share of the rows it is to find, 0 to 1.
+        share: Option<f64>,
+    },
+    /// A part of a column's value, without wild cards.
+    Part {
+        /// Index in [`Workload::samples`].
+        sample: usize,
+        /// Index in [`SampleSpec::columns`].
+        column: usize,
+    },
 }
 
 /// Why a text is no workload, and where.
@@ -114,6 +164,7 @@ struct RawWorkload {
     samples: BTreeMap<String, Spanned<RawSample>>,
     statements: Option<Spanned<Vec<Spanned<RawStatement>>>>,
     transactions: Option<Spanned<Vec<Spanned<RawTransaction>>>>,
+    derived: Option<Derived>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +183,7 @@ struct RawStatement {
     sql: Spanned<String>,
     #[serde(default)]
     args: Vec<Spanned<ArgSpec>>,
+    recorded: Option<Recorded>,
 }
 
 /// A message and where it belongs.
@@ -231,8 +283,15 @@ impl Workload {
                 statements[index].weight = 0.0;
             }
         }
-        let workload =
-            Self { name: raw.name.value, description: raw.description, samples, statements, transactions, text: text.to_owned() };
+        let workload = Self {
+            name: raw.name.value,
+            description: raw.description,
+            samples,
+            statements,
+            transactions,
+            derived: raw.derived,
+            text: text.to_owned(),
+        };
         if workload.weight(false) <= 0.0 {
             return Err((place, "statements: expected a weight above 0 on at least one".to_owned()));
         }
@@ -252,12 +311,12 @@ fn add_statement(statement: StatementSpec, place: Location, statements: &mut Vec
 /// Checks a statement written inside a transaction; it is never called on its own.
 fn check_inline(inline: RawInline, name: String, place: Location, samples: &[SampleSpec]) -> Result<StatementSpec, Located> {
     let at = |value| Spanned { value, referenced: place, defined: place };
-    let statement = RawStatement { name: at(name), weight: None, sql: at(inline.sql), args: inline.args };
+    let statement = RawStatement { name: at(name), weight: None, sql: at(inline.sql), args: inline.args, recorded: None };
     Ok(StatementSpec { weight: 0.0, ..check_statement(statement, samples)? })
 }
 
 fn check_statement(raw: RawStatement, samples: &[SampleSpec]) -> Result<StatementSpec, Located> {
-    let RawStatement { name, weight, sql, args } = raw;
+    let RawStatement { name, weight, sql, args, recorded } = raw;
     if name.value.trim().is_empty() || name.value == "total" {
         return Err((name.referenced, format!("name: expected a word other than `total`, found {:?}", name.value)));
     }
@@ -275,7 +334,7 @@ fn check_statement(raw: RawStatement, samples: &[SampleSpec]) -> Result<Statemen
         resolved.push(check_arg(arg.value, samples).map_err(|message| (arg.referenced, message))?);
     }
     let weight = weight.map_or(1.0, |weight| weight.value);
-    Ok(StatementSpec { name: name.value, weight, sql: sql.value.trim().to_owned(), args: resolved, writes: facts.writes })
+    Ok(StatementSpec { name: name.value, weight, sql: sql.value.trim().to_owned(), args: resolved, writes: facts.writes, recorded })
 }
 
 fn check_arg(spec: ArgSpec, samples: &[SampleSpec]) -> Result<Arg, String> {
@@ -294,6 +353,26 @@ fn check_arg(spec: ArgSpec, samples: &[SampleSpec]) -> Result<Arg, String> {
         ArgSpec::Int(low, high) => Arg::Int(low, high),
         ArgSpec::Uuid => Arg::Uuid,
         ArgSpec::Value(value) => Arg::Value(value),
+        ArgSpec::Present(name, row) => {
+            let (sample, column) = find_column(&name, samples)?;
+            Arg::Present { sample, column, row }
+        }
+        ArgSpec::Any(name, of) => {
+            let (sample, column) = find_column(&name, samples)?;
+            Arg::Any { sample, column, of }
+        }
+        ArgSpec::Rank(name, from, to) => {
+            let (sample, column) = find_column(&name, samples)?;
+            Arg::Rank { sample, column, from, to }
+        }
+        ArgSpec::Begins(name, share) => {
+            let (sample, column) = find_column(&name, samples)?;
+            Arg::Begins { sample, column, share }
+        }
+        ArgSpec::Part(name) => {
+            let (sample, column) = find_column(&name, samples)?;
+            Arg::Part { sample, column }
+        }
     })
 }
 

@@ -283,6 +283,7 @@ fn run(side: &str, throughput: f64, labels: Vec<(&str, LabelResult)>) -> Run {
         series: series.collect(),
         labels: labels.into_iter().map(|(name, result)| (name.to_owned(), result)).collect(),
         server: BTreeMap::new(),
+        fidelity: None,
         thresholds: vec![
             ThresholdResult { expression: "p(95)<50".into(), value: Some(80.0), ok: false },
             ThresholdResult { expression: "p(99.9)<100".into(), value: None, ok: false },
@@ -328,6 +329,7 @@ pub(crate) fn empty_run() -> Run {
         totals: Totals { not_started: 7, ..Totals::default() },
         series: vec![],
         labels: BTreeMap::from([("never".into(), LabelResult::default())]),
+        fidelity: None,
         thresholds: vec![],
         profile: None,
         partial: true,

@@ -215,6 +215,7 @@ fn write_run(page: &mut Writer, run: &RunContent) {
     page.facts(&run.totals, 0);
     page.blank();
     page.grid(&run.statements);
+    page.section(&run.fidelity);
     page.section(&run.thresholds);
     page.list("Caveats", &run.caveats);
     if let Some(profile) = &run.profile {

@@ -23,4 +23,5 @@ mod server;
 mod sizes;
 mod snapshot;
 mod speed;
+mod statements;
 mod twin;

@@ -7,7 +7,7 @@ use crate::sql::pieces::{Kind, pieces};
 
 /// What a parameter must look like for the statement to be plannable, or to mean what it meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(crate) enum Hint {
     /// This text, whatever else is known.
     Value(&'static str),
     /// `interval $1 day`: a number of these.
@@ -33,7 +33,7 @@ struct Call {
 }
 
 /// Returns what is said of each parameter.
-pub(super) fn hints(text: &str) -> BTreeMap<u32, Hint> {
+pub(crate) fn hints(text: &str) -> BTreeMap<u32, Hint> {
     let tokens: Vec<(Kind, &str)> =
         pieces(text).into_iter().filter(|(kind, ..)| *kind != Kind::Blank).map(|(kind, start, end)| (kind, &text[start..end])).collect();
     let mut hints = BTreeMap::new();

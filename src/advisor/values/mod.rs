@@ -13,6 +13,7 @@ mod element;
 mod pattern;
 
 pub use bind::{bind, placeholders};
+pub(crate) use context::{Hint, hints};
 
 use super::query::Query;
 use crate::catalog::Snapshot;

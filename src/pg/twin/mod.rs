@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 pub use error::TwinError;
 pub use explain::Explained;
+pub(in crate::pg) use texts::{prepared, type_names};
 
 use self::build::RelationsHere;
 use self::files::Wanted;

@@ -62,7 +62,7 @@ pub(super) async fn of_query(client: &Client, snapshot: &Snapshot, query: &Query
 }
 
 /// Lets the server prepare the text, repairing it for as long as that helps.
-pub(super) async fn prepared(client: &Client, mut text: String) -> Result<(String, Statement), String> {
+pub(in crate::pg) async fn prepared(client: &Client, mut text: String) -> Result<(String, Statement), String> {
     let mut first = None;
     for _ in 0..=REPAIRS_MAX {
         let error = match client.prepare(&text).await {
@@ -84,7 +84,7 @@ pub(super) async fn prepared(client: &Client, mut text: String) -> Result<(Strin
 }
 
 /// Returns the parameters' types as `format_type` prints them.
-async fn type_names(client: &Client, statement: &Statement) -> Result<Vec<String>, String> {
+pub(in crate::pg) async fn type_names(client: &Client, statement: &Statement) -> Result<Vec<String>, String> {
     let oids: Vec<Oid> = statement.params().iter().map(tokio_postgres::types::Type::oid).collect();
     if oids.is_empty() {
         return Ok(Vec::new());

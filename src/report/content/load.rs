@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::phrase::{DASH, counted, micros, number, percent, quantity};
 use super::{Cell, Fact, Grid, ProfileContent, Tone};
 use crate::profile::{Profile, Sort};
+use crate::replay::fidelity::Likeness;
 use crate::replay::{Blocks, LabelResult, Run, StatementPlan};
 use crate::units::{grouped, human_ms};
 
@@ -22,6 +23,8 @@ pub struct RunContent {
     pub totals: Vec<Fact>,
     /// Statement by statement.
     pub statements: Grid,
+    /// How the calls compare with those recorded; without rows when nothing was recorded of them.
+    pub fidelity: Grid,
     /// Thresholds; without rows when there were none.
     pub thresholds: Grid,
     /// What the server's own views showed meanwhile; `None` when nobody looked.
@@ -45,6 +48,7 @@ impl RunContent {
             warnings: warnings(run),
             totals: totals(run),
             statements: statements(run),
+            fidelity: fidelity(run),
             thresholds: thresholds(run),
             profile: profile.and_then(Result::ok).map(|profile| ProfileContent::of(&profile, PROFILED_SHOWN, Sort::Total)),
             caveats,
@@ -140,6 +144,30 @@ fn index_cell(plan: &StatementPlan) -> Cell {
     }
 }
 
+fn fidelity(run: &Run) -> Grid {
+    let titles = ["Statement", "#Share of calls", "#Rows a call", "#Blocks a call", "Representative"];
+    let mut grid = Grid::new("Fidelity: replayed against recorded", &titles);
+    let Some(fidelity) = &run.fidelity else { return grid };
+    let cell = |likeness: Option<&Likeness>| {
+        let Some(likeness) = likeness else { return Cell::text(DASH) };
+        let ratio = likeness.ratio.map_or_else(|| DASH.to_owned(), |ratio| format!("{ratio:.2}x"));
+        let tone = if likeness.is_representative() { Tone::Plain } else { Tone::Bad };
+        Cell::text(ratio).with_note(format!("{} for {}", number(likeness.replayed), number(likeness.recorded))).toned(tone)
+    };
+    let yes = |representative: bool| {
+        Cell::text(if representative { "yes" } else { "no" }).toned(if representative { Tone::Good } else { Tone::Bad })
+    };
+    let all = [Cell::text("all"), Cell::text(percent(fidelity.calls_share)).with_note("representative")];
+    let figures = [cell(Some(&fidelity.rows)), cell(fidelity.blocks.as_ref()), yes(fidelity.representative)];
+    grid.rows.push(all.into_iter().chain(figures).collect());
+    for (name, one) in &fidelity.statements {
+        let figures = [cell(Some(&one.rows)), cell(one.blocks.as_ref()), yes(one.representative)];
+        grid.rows.push([Cell::code(name), Cell::text(percent(one.calls_share))].into_iter().chain(figures).collect());
+    }
+    grid.drop_if_empty("Blocks a call");
+    grid
+}
+
 fn thresholds(run: &Run) -> Grid {
     let mut grid = Grid::new("Thresholds", &["Threshold", "#Observed", "Met"]);
     for threshold in &run.thresholds {
@@ -160,6 +188,8 @@ fn about(run: &Run) -> Vec<Fact> {
         Fact::new("Seed", run.seed.to_string()),
         Fact::new("Arrival", super::page::value(&run.arrival)),
     ];
-    facts.extend(run.about.iter().map(|(name, value)| Fact::new(name, super::page::value(value))));
+    // What a workload was derived from is told by its caveats.
+    let told = run.about.iter().filter(|(name, _)| *name != "derived");
+    facts.extend(told.map(|(name, value)| Fact::new(name, super::page::value(value))));
     facts
 }
