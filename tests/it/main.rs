@@ -23,3 +23,4 @@ mod sizes;
 mod snapshot;
 mod speed;
 mod twin;
+mod wire;
