@@ -156,7 +156,7 @@ mod tests {
             let (seen, mut inbox) = cut(&bytes, piece, true);
             assert_eq!(seen.len(), 6);
             assert_eq!(seen[3], (b'D', 3 * KEEP + 5));
-            assert!(inbox.room().len() <= ROOM, "what one large row needed is given back");
+            assert!(inbox.room().len() <= KEEP, "what one large row needed is given back");
         }
     }
 
