@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use tokio_postgres::config::SslMode as Driver;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::source::Source;
 use super::tls::{self, SslMode};
+use super::wire::stream::{self, SocketError, Stream};
+
+/// What to do when nobody answers.
+const UNREACHABLE: &str = "Check that the server runs and that host and port are right.";
 
 /// Why a connection was not made.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +45,41 @@ fn is_refused_by_rules(error: &ConnectError) -> bool {
     error.source.as_ref().and_then(tokio_postgres::Error::code) == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-async fn attempt(source: &Source, mode: SslMode) -> Result<Client, ConnectError> {
-    use tokio_postgres::config::SslMode as Driver;
+/// As [`connect`], but returns the bare connection on which the session is open.
+///
+/// # Errors
+/// [`ConnectError`].
+pub(super) async fn connect_bare(source: &Source) -> Result<Stream, ConnectError> {
+    match attempt_bare(source, source.ssl_mode).await {
+        Err(error) if source.ssl_mode == SslMode::Allow && is_refused_by_rules(&error) => attempt_bare(source, SslMode::Require).await,
+        answer => answer,
+    }
+}
+
+async fn attempt_bare(source: &Source, mode: SslMode) -> Result<Stream, ConnectError> {
+    let config = configured(source, mode);
+    let connected = async {
+        if source.host().starts_with('/') {
+            return stream::on_socket(&config).await.map_err(|error| match error {
+                SocketError::Driver(error) => explained(source, error),
+                SocketError::Socket(_) => {
+                    ConnectError { target: source.described(), reason: error.to_string(), help: UNREACHABLE.to_owned(), source: None }
+                }
+            });
+        }
+        if config.get_ssl_mode() != Driver::Disable {
+            let connector = MakeRustlsConnect::new(client_config(source, mode)?);
+            if let Some(stream) = stream::secured(&config, connector).await.map_err(|error| explained(source, error))? {
+                return Ok(stream);
+            }
+        }
+        stream::in_the_clear(&config).await.map_err(|error| explained(source, error))
+    };
+    within_limit(source, connected).await
+}
+
+/// Returns the driver's settings for a mode.
+fn configured(source: &Source, mode: SslMode) -> tokio_postgres::Config {
     let mut config = source.config.clone();
     let on_socket = source.host().starts_with('/');
     config.ssl_mode(match mode {
@@ -50,23 +88,36 @@ async fn attempt(source: &Source, mode: SslMode) -> Result<Client, ConnectError>
         SslMode::Prefer => Driver::Prefer,
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Driver::Require,
     });
-    let limit = config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(3600));
+    config
+}
+
+fn client_config(source: &Source, mode: SslMode) -> Result<rustls::ClientConfig, ConnectError> {
+    tls::client_config(mode, &source.material).map_err(|error| ConnectError {
+        target: source.described(),
+        reason: error.to_string(),
+        help: "See sslmode in the PostgreSQL manual.".to_owned(),
+        source: None,
+    })
+}
+
+async fn attempt(source: &Source, mode: SslMode) -> Result<Client, ConnectError> {
+    let config = configured(source, mode);
     let connected = async {
         if config.get_ssl_mode() == Driver::Disable {
             let (client, connection) = config.connect(NoTls).await.map_err(|error| explained(source, error))?;
             tokio::spawn(async move { drop(connection.await) });
             return Ok(client);
         }
-        let client_config = tls::client_config(mode, &source.material).map_err(|error| ConnectError {
-            target: source.described(),
-            reason: error.to_string(),
-            help: "See sslmode in the PostgreSQL manual.".to_owned(),
-            source: None,
-        })?;
-        let (client, connection) = config.connect(MakeRustlsConnect::new(client_config)).await.map_err(|error| explained(source, error))?;
+        let (client, connection) =
+            config.connect(MakeRustlsConnect::new(client_config(source, mode)?)).await.map_err(|error| explained(source, error))?;
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)
     };
+    within_limit(source, connected).await
+}
+
+async fn within_limit<T>(source: &Source, connected: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
+    let limit = source.config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(3600));
     // The driver's own limit covers only the TCP handshake, not a server that accepts and stays silent.
     match tokio::time::timeout(limit, connected).await {
         Ok(answer) => answer,
@@ -93,7 +144,7 @@ fn explained(source: &Source, error: tokio_postgres::Error) -> ConnectError {
                 "Check sslmode and sslrootcert; verify-full: the certificate must name the host as it is written, in its subjectAltName."
                     .to_owned()
             } else {
-                "Check that the server runs and that host and port are right.".to_owned()
+                UNREACHABLE.to_owned()
             };
             (reason, help)
         }

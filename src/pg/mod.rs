@@ -1,6 +1,5 @@
 //! I/O: the only module that talks to Postgres.
 
-mod answer;
 pub mod apply;
 pub mod binaries;
 pub mod capacity;
@@ -15,7 +14,6 @@ pub mod measure;
 pub mod monitor;
 mod observe;
 pub mod paired;
-mod pipeline;
 pub mod replay;
 pub mod rows;
 pub mod sample;
@@ -27,6 +25,7 @@ pub mod statements;
 pub mod target;
 pub mod tls;
 pub mod twin;
+mod wire;
 mod workers;
 pub mod writable;
 

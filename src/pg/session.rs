@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tokio_postgres::error::Severity;
+use tokio_postgres::Error;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Error, Statement};
 
 use crate::load::{Outcome, Part, Session, Target};
-use crate::pg::answer::{Kept, last_row, simple};
-use crate::pg::pipeline::Pipeline;
-use crate::pg::{ConnectError, Source, connect};
-use crate::replay::program::{self, End, Ending, Prepared, Program, Reply, Request, Sql, Step};
+use crate::pg::connect::connect_bare;
+use crate::pg::wire::answer::{self, Kept};
+pub use crate::pg::wire::answer::{CONNECTION, Failure};
+use crate::pg::wire::{self, Wants, Wire};
+use crate::pg::{ConnectError, Source};
+use crate::replay::program::{self, Ending, Prepared, Program, Reply, Request, Sql, Step};
 pub use crate::replay::writes::Writes;
 
 /// How load sessions call themselves, so that monitors can tell them apart.
@@ -24,9 +25,6 @@ pub const APPLICATION_NAME: &str = "pgload/replay";
 /// Waits before each further attempt to come back after a lost connection; a crashed server needs a second or two.
 const RECONNECT_AFTER: [Duration; 5] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1000), Duration::from_millis(2000)];
-
-/// The error code of a connection that broke; SQLSTATEs stand for everything the server says.
-pub const CONNECTION: &str = "connection";
 
 /// A parameter in the server's text format, for whatever type the statement has there; `None` is null.
 ///
@@ -61,32 +59,29 @@ pub enum OpenError {
     Connect(#[from] ConnectError),
     /// The server refused a setting of the session.
     #[error("set up a load session: {0}")]
-    SetUp(#[source] tokio_postgres::Error),
+    SetUp(#[source] Failure),
     /// The session is not read-only although it was told to be.
     #[error("set up a load session: default_transaction_read_only was set, but the server reports read-write transactions")]
     NotReadOnly,
     /// The server does not accept a statement of the workload.
-    #[error("prepare statement {label:?}: {said}")]
+    #[error("prepare statement {label:?}: {source}")]
     Statement {
         /// The statement's name.
         label: String,
         /// What the server said.
-        said: String,
-        /// The driver's answer.
         #[source]
-        source: tokio_postgres::Error,
+        source: Failure,
     },
 }
 
 impl OpenError {
     /// Returns the SQLSTATE, or `connection` where the server did not answer with one.
     pub fn code(&self) -> &str {
-        let source = match self {
-            Self::Connect(error) => error.source.as_ref(),
-            Self::SetUp(source) | Self::Statement { source, .. } => Some(source),
-            Self::NotReadOnly => None,
-        };
-        source.and_then(Error::code).map_or(CONNECTION, |code| code.code())
+        match self {
+            Self::Connect(error) => error.source.as_ref().and_then(Error::code).map_or(CONNECTION, |code| code.code()),
+            Self::SetUp(failure) | Self::Statement { source: failure, .. } => &failure.code,
+            Self::NotReadOnly => CONNECTION,
+        }
     }
 }
 
@@ -124,61 +119,87 @@ impl<'a> SqlTarget<'a> {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(&'a self, numbers: &[usize]) -> Result<Vec<SqlSession<'a>>, OpenError> {
-        let link = Rc::new(self.link().await?);
-        let wire = Rc::new(Wire { link: RefCell::new(Some(Rc::clone(&link))), opening: Mutex::new(()) });
+        let link = Rc::new(self.link(numbers.len()).await?);
+        let shared = Rc::new(Shared { link: RefCell::new(Some(Rc::clone(&link))), opening: Mutex::new(()), sessions: numbers.len() });
         let session = |number: &usize| SqlSession {
             target: self,
-            wire: Rc::clone(&wire),
-            link: Some(Rc::clone(&link)),
+            shared: Rc::clone(&shared),
+            line: Some(Line::on(&link)),
+            sent: Vec::new(),
             client: self.program.client(*number),
         };
         Ok(numbers.iter().map(session).collect())
     }
 
-    async fn link(&self) -> Result<Link, OpenError> {
-        let client = connect(self.source).await?;
+    /// Opens a connection for so many sessions.
+    async fn link(&self, sessions: usize) -> Result<Link, OpenError> {
+        let wire = Wire::new(connect_bare(self.source).await?, sessions > 1);
+        let seat = wire.sit_down();
         if self.writes == Writes::Readonly {
-            client.batch_execute("set default_transaction_read_only = on").await.map_err(OpenError::SetUp)?;
-            let row = client.query_one("show transaction_read_only", &[]).await.map_err(OpenError::SetUp)?;
-            if row.try_get::<_, &str>(0).map_err(OpenError::SetUp)? != "on" {
-                return Err(OpenError::NotReadOnly);
+            wire.send(seat, &wire::Request::Simple("set default_transaction_read_only = on"), Wants::default());
+            wire.send(seat, &wire::Request::Simple("show transaction_read_only"), Wants { row: true, ..Wants::default() });
+            wire.wait(seat).await;
+            while let Some(answer) = wire.take(seat) {
+                if let Some(failure) = answer.failure {
+                    return Err(OpenError::SetUp(failure));
+                }
+                let shown = answer.kept.as_deref().map(|kept| kept.columns().and_then(|columns| columns.first()?.1.as_deref()));
+                if shown.is_some_and(|shown| shown != Some("on")) {
+                    return Err(OpenError::NotReadOnly);
+                }
             }
         }
-        let mut prepared = Vec::with_capacity(self.program.statements().len());
-        for spec in self.program.statements() {
-            prepared.push(if spec.called { Some(prepare(&client, spec).await?) } else { None });
-        }
-        Ok(Link { client, prepared })
+        let prepared = prepare(&wire, seat, self.program.statements()).await?;
+        wire.stand_up(seat);
+        Ok(Link { wire, prepared })
     }
 }
 
-async fn prepare(client: &Client, spec: &Prepared) -> Result<Statement, OpenError> {
-    client.prepare(&spec.sql).await.map_err(|source| {
-        let said = source.as_db_error().map_or_else(|| source.to_string(), |db| format!("{} ({})", db.message(), db.code().code()));
-        OpenError::Statement { label: spec.name.clone(), said, source }
-    })
+/// Prepares what is called, all in one flight, and returns the names by number.
+async fn prepare(wire: &Wire, seat: usize, statements: &[Prepared]) -> Result<Vec<String>, OpenError> {
+    let names: Vec<String> = (0..statements.len()).map(|number| format!("s{number}")).collect();
+    let called = || statements.iter().zip(&names).filter(|(spec, _)| spec.called);
+    for (spec, name) in called() {
+        wire.send(seat, &wire::Request::Prepare(name, &spec.sql), Wants::default());
+        wire.relieve().await;
+    }
+    wire.wait(seat).await;
+    for (spec, _) in called() {
+        if let Some(source) = wire.take(seat).and_then(|answer| answer.failure) {
+            return Err(OpenError::Statement { label: spec.name.clone(), source });
+        }
+    }
+    Ok(names)
 }
 
-/// A connection and the statements prepared on it, as the program numbers them.
-#[derive(Debug)]
-pub(super) struct Link {
-    client: Client,
-    prepared: Vec<Option<Statement>>,
+/// A connection and the names of the statements prepared on it, as the program numbers them.
+struct Link {
+    wire: Wire,
+    prepared: Vec<String>,
 }
 
 /// What sessions on one connection share.
-#[derive(Debug)]
-struct Wire {
+struct Shared {
     link: RefCell<Option<Rc<Link>>>,
     /// Held by the session that connects again, so that the others wait for it and do not do the same.
     opening: Mutex<()>,
+    /// How many they are.
+    sessions: usize,
+}
+
+/// A session's place on a connection.
+struct Line {
+    link: Rc<Link>,
+    seat: usize,
 }
 
 /// One client.
 pub struct SqlSession<'a> {
     target: &'a SqlTarget<'a>,
-    wire: Rc<Wire>,
-    link: Option<Rc<Link>>,
+    shared: Rc<Shared>,
+    line: Option<Line>,
+    /// Of the requests whose answers nobody has waited for yet: the label, and when it was sent.
+    sent: Vec<(usize, Instant)>,
     client: Box<dyn program::Client + 'a>,
 }
 
@@ -188,20 +209,20 @@ impl SqlSession<'_> {
     /// # Errors
     /// The SQLSTATE (or `connection`) of the last attempt when the server does not let it.
     async fn reconnect(&mut self) -> Result<(), String> {
-        let _one_at_a_time = self.wire.opening.lock().await;
-        let shared = self.wire.link.borrow().clone();
-        if let Some(link) = shared.filter(|link| !link.client.is_closed()) {
-            self.link = Some(link);
+        let _one_at_a_time = self.shared.opening.lock().await;
+        let shared = self.shared.link.borrow().clone();
+        if let Some(link) = shared.filter(|link| !link.wire.is_over()) {
+            self.line = Some(Line::on(&link));
             return Ok(());
         }
         let mut said = CONNECTION.to_owned();
         for wait in RECONNECT_AFTER {
             tokio::time::sleep(wait).await;
-            match self.target.link().await {
+            match self.target.link(self.shared.sessions).await {
                 Ok(link) => {
                     let link = Rc::new(link);
-                    *self.wire.link.borrow_mut() = Some(Rc::clone(&link));
-                    self.link = Some(link);
+                    *self.shared.link.borrow_mut() = Some(Rc::clone(&link));
+                    self.line = Some(Line::on(&link));
                     return Ok(());
                 }
                 Err(error) => said = error.code().to_owned(),
@@ -212,9 +233,9 @@ impl SqlSession<'_> {
 
     /// Forgets a connection on which another call would fail for nothing.
     fn hang_up(&mut self) {
-        let gone = self.link.take();
-        let mut shared = self.wire.link.borrow_mut();
-        if shared.as_ref().zip(gone.as_ref()).is_some_and(|(shared, gone)| Rc::ptr_eq(shared, gone)) {
+        let gone = self.line.take();
+        let mut shared = self.shared.link.borrow_mut();
+        if shared.as_ref().zip(gone.as_ref()).is_some_and(|(shared, gone)| Rc::ptr_eq(shared, &gone.link)) {
             *shared = None;
         }
     }
@@ -224,21 +245,23 @@ impl Session for SqlSession<'_> {
     async fn call(&mut self, call: u64, parts: &mut Vec<Part>) -> Outcome {
         let label = self.client.begin(call);
         // The usual case must not go through the machinery of reconnecting.
-        if self.link.as_ref().is_none_or(|link| link.client.is_closed())
+        if self.line.as_ref().is_none_or(|line| line.link.wire.is_over())
             && let Err(code) = self.reconnect().await
         {
             return Outcome { lost: true, ..Outcome::failed(label, code) };
         }
-        let Some(link) = &self.link else { unreachable!("a session that was not lost has a connection") };
+        let Some(line) = &self.line else { unreachable!("a session that was not lost has a connection") };
+        line.link.wire.begin(line.seat);
+        let sent = &mut self.sent;
+        sent.clear();
         let mut answer = Answer::default();
-        let mut pipeline = Pipeline::default();
         let mut rows = 0;
         let outcome = loop {
             match self.client.next(&answer.reply()) {
                 Step::Run(request) => {
                     // A call that is this one statement is timed by its caller.
                     let part = (request.label != label).then(|| (request.label, Instant::now()));
-                    let (statement, ended) = link.run(&request, part.is_some(), &mut answer).await;
+                    let (statement, ended) = line.run(&request, part.is_some(), &mut answer).await;
                     rows += answer.rows;
                     if let Some((label, sent)) = part {
                         let ended = ended.unwrap_or_else(Instant::now);
@@ -246,17 +269,21 @@ impl Session for SqlSession<'_> {
                     }
                 }
                 Step::Send(request) => {
-                    pipeline.send(link, &request).await;
+                    sent.push((request.label, Instant::now()));
+                    line.send(&request, Wants { row: false, time: true });
+                    line.link.wire.relieve().await;
                     answer = Answer::default();
                 }
                 Step::Sync => {
-                    answer = Answer::of(pipeline.finish(parts).await);
+                    answer = line.finish(sent, parts).await;
                     rows += answer.rows;
                 }
                 Step::End(end) => {
-                    let left = pipeline.finish(parts).await;
-                    let ended = link.client.batch_execute(end.sql()).await;
-                    answer = Answer::of(left.and(ended.map(|()| 0)));
+                    let mut left = line.finish(sent, parts).await;
+                    left.rows = 0;
+                    line.query(end.sql());
+                    line.link.wire.wait(line.seat).await;
+                    answer = left.and(line.take());
                 }
                 Step::Shell(command) => answer = shell(command).await,
                 Step::Sleep(pause) => {
@@ -264,18 +291,18 @@ impl Session for SqlSession<'_> {
                     tokio::time::sleep(pause).await;
                 }
                 Step::Done(Ending { error, retries, skipped }) => {
-                    if !pipeline.is_empty() {
+                    let error = error.map(str::to_owned);
+                    if !sent.is_empty() {
                         // What was given up half-way still has answers on the way.
-                        answer = Answer::of(pipeline.finish(parts).await);
+                        answer = line.finish(sent, parts).await;
                     }
-                    break Outcome { label, rows, error: error.map(str::to_owned), retries, skipped, lost: false };
+                    break Outcome { label, rows, error, retries, skipped, lost: false };
                 }
             }
             if answer.lost {
                 break Outcome { rows, ..Outcome::failed(label, answer.error.as_deref().unwrap_or(CONNECTION)) };
             }
         };
-        drop(pipeline);
         if answer.lost {
             self.hang_up();
         }
@@ -289,7 +316,7 @@ struct Answer {
     rows: u64,
     error: Option<String>,
     lost: bool,
-    kept: Kept,
+    kept: Option<Box<Kept>>,
     output: Option<String>,
 }
 
@@ -300,18 +327,33 @@ impl Answer {
             rows: self.rows,
             error: self.error.as_deref(),
             lost: self.lost,
-            row: self.kept.columns.as_deref(),
-            last_from: self.kept.last_from,
+            row: self.kept.as_deref().and_then(Kept::columns),
+            last_from: self.kept.as_deref().map_or(0, Kept::last_from),
             output: self.output.as_deref(),
         }
     }
 
     #[inline]
-    fn of(answer: Result<u64, Error>) -> Self {
-        match answer {
-            Ok(rows) => Self { rows, ..Self::default() },
-            Err(error) => Self { error: Some(code(&error)), lost: is_over(&error), ..Self::default() },
+    fn of(answer: answer::Answer) -> Self {
+        let answer::Answer { rows, failure, kept, .. } = answer;
+        match failure {
+            None => Self { rows, kept, ..Self::default() },
+            Some(failure) => Self { lost: failure.is_over, error: Some(failure.code), ..Self::default() },
         }
+    }
+
+    /// Adds what came after it; the first error counts, and an error has no rows.
+    fn and(mut self, next: Self) -> Self {
+        self.lost |= next.lost;
+        if self.error.is_none() {
+            self.error = next.error;
+            self.rows += next.rows;
+        }
+        if self.error.is_some() {
+            self.rows = 0;
+        }
+        self.kept = self.kept.or(next.kept);
+        self
     }
 }
 
@@ -322,78 +364,71 @@ async fn shell(command: &str) -> Answer {
     Answer { output, ..Answer::default() }
 }
 
-/// Returns the SQLSTATE, or that the connection broke.
-pub(super) fn code(error: &Error) -> String {
-    error.code().map_or(CONNECTION, |code| code.code()).to_owned()
-}
+impl Line {
+    fn on(link: &Rc<Link>) -> Self {
+        Self { seat: link.wire.sit_down(), link: Rc::clone(link) }
+    }
 
-/// Returns whether the session ended with this error: after FATAL the server hangs up.
-fn is_over(error: &Error) -> bool {
-    let severity = error.as_db_error().map(|db| db.parsed_severity());
-    matches!(severity, None | Some(Some(Severity::Fatal | Severity::Panic)))
-}
-
-impl Link {
     /// Sends a statement, with the begin and the end of its transaction where asked, and reads the whole answer.
     ///
     /// Returns the statement's own error, and when its answer had arrived if `timed`; the answer holds the first error of
     /// the whole flight.
     #[inline]
     async fn run(&self, request: &Request<'_>, timed: bool, answer: &mut Answer) -> (Option<String>, Option<Instant>) {
-        if request.begin.is_none() && request.end.is_none() {
-            let mut kept = Kept::default();
-            let got = self.send(request, &mut kept).await;
-            let ended = timed.then(Instant::now);
-            *answer = Answer { kept, ..Answer::of(got) };
-            return (answer.error.clone(), ended);
+        // One write and one round trip for all of them.
+        if let Some(begin) = request.begin {
+            self.query(begin);
         }
-        let mut kept = Kept::default();
-        let statement = async {
-            let got = self.send(request, &mut kept).await;
-            (got, Instant::now())
+        self.send(request, Wants { row: request.wants_row, time: timed });
+        if let Some(end) = request.end {
+            self.query(end.sql());
+        }
+        self.link.wire.wait(self.seat).await;
+        let began = request.begin.map(|_| self.take());
+        let own = self.link.wire.take(self.seat).unwrap_or_default();
+        let ended = own.ended;
+        let own = Answer::of(own);
+        let error = own.error.clone();
+        *answer = match began {
+            None => own,
+            Some(began) => Answer { rows: 0, ..began }.and(own),
         };
-        let control = |sql: Option<&str>| {
-            let sql = sql.map(str::to_owned);
-            async move {
-                match sql {
-                    Some(sql) => self.client.batch_execute(&sql).await,
-                    None => Ok(()),
-                }
-            }
-        };
-        // `join` polls in the order written, which is the order in which the driver then sends: one round trip for all.
-        let (began, (got, at), ended) =
-            futures_util::future::join3(control(request.begin), statement, control(request.end.map(End::sql))).await;
-        let own = got.as_ref().err().map(code);
-        *answer = Answer { kept, ..Answer::of(began.and(got).and_then(|rows| ended.map(|()| rows))) };
-        (own, Some(at))
+        if request.end.is_some() {
+            *answer = std::mem::take(answer).and(Answer { rows: 0, ..self.take() });
+        }
+        (error, ended)
     }
 
-    /// Sends the statement itself.
     #[inline]
-    pub(super) async fn send(&self, request: &Request<'_>, kept: &mut Kept) -> Result<u64, Error> {
-        match request.sql {
-            Sql::Prepared(number) => {
-                let Some(statement) = &self.prepared[number] else { unreachable!("every statement that is called was prepared") };
-                if request.wants_row {
-                    let rows = self.client.query_raw(statement, request.args.iter().map(Text)).await?;
-                    return last_row(rows, kept).await;
-                }
-                // `execute_raw` reads every row and decodes none; for a select the count it returns is that of its rows.
-                self.client.execute_raw(statement, request.args.iter().map(Text)).await
-            }
-            Sql::Once(text) => {
-                // A type of 0 would be "as the server sees fit"; `unknown` is taken the same way, as an untyped literal is.
-                let typed = request.args.iter().map(|value| (Text(value), Type::UNKNOWN));
-                if request.wants_row {
-                    let rows = self.client.query_typed_raw(text, typed).await?;
-                    return last_row(rows, kept).await;
-                }
-                let values: Vec<Text<'_>> = request.args.iter().map(Text).collect();
-                let typed: Vec<_> = values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
-                self.client.execute_typed(text, &typed).await
-            }
-            Sql::Simple(text) => simple(&self.client, text, request.wants_row, kept).await,
+    fn send(&self, request: &Request<'_>, wants: Wants) {
+        let sent = match request.sql {
+            Sql::Prepared(number) => wire::Request::Prepared(&self.link.prepared[number], request.args),
+            Sql::Once(text) => wire::Request::Once(text, request.args),
+            Sql::Simple(text) => wire::Request::Simple(text),
+        };
+        self.link.wire.send(self.seat, &sent, wants);
+    }
+
+    fn query(&self, sql: &str) {
+        self.link.wire.send(self.seat, &wire::Request::Simple(sql), Wants::default());
+    }
+
+    fn take(&self) -> Answer {
+        self.link.wire.take(self.seat).map_or_else(Answer::default, Answer::of)
+    }
+
+    /// Reads the answers to all that was sent, notes each as a part of the call, and returns the sum of the rows or the
+    /// first error.
+    async fn finish(&self, sent: &mut Vec<(usize, Instant)>, parts: &mut Vec<Part>) -> Answer {
+        self.link.wire.wait(self.seat).await;
+        let mut all = Answer::default();
+        for (label, sent) in sent.drain(..) {
+            let answer = self.link.wire.take(self.seat).unwrap_or_default();
+            let ended = answer.ended.unwrap_or_else(Instant::now);
+            let answer = Answer::of(answer);
+            parts.push(Part { label, sent, ended, rows: answer.rows, error: answer.error.clone() });
+            all = all.and(answer);
         }
+        all
     }
 }

@@ -18,16 +18,20 @@ use tokio_postgres::Client;
 const KEY: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 /// A certificate authority made for one test.
-struct Authority {
+pub(super) struct Authority {
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let request = ["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.crt"];
         openssl(folder.path(), &[&request[..], &KEY[..]].concat());
         Self { folder }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn root(&self) -> PathBuf {
@@ -35,7 +39,7 @@ impl Authority {
     }
 
     /// Signs a certificate for `localhost`; without extensions it is of version 1.
-    fn sign(&self, extensions: Option<&str>) {
+    pub(super) fn sign(&self, extensions: Option<&str>) {
         let folder = self.folder.path();
         let request = ["req", "-new", "-nodes", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"];
         openssl(folder, &[&request[..], &KEY[..]].concat());
@@ -55,7 +59,7 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 }
 
 /// Starts a server and gives it the certificate `server.crt` with `server.key` from a folder.
-async fn secured(folder: &Path) -> Cluster {
+pub(super) async fn secured(folder: &Path) -> Cluster {
     let cluster = super::server::start();
     let data = cluster.socket_folder().join("data");
     let owner = std::fs::metadata(&data).unwrap();

@@ -25,3 +25,4 @@ mod snapshot;
 mod speed;
 mod statements;
 mod twin;
+mod wire;

@@ -243,3 +243,12 @@ fn joined_commands_pipelines_and_programs_work() {
     assert_eq!(run.labels["a.sql"].errors, std::collections::BTreeMap::from([("22012".to_owned(), 3)]), "{run:#?}");
     assert_eq!(run.labels["a.sql.2"].errors["22012"], 3);
 }
+
+#[test]
+fn a_value_larger_than_any_buffer_is_kept_for_the_next_statement() {
+    let source = database();
+    let script = "select repeat('x', 200000) as v, null as z from generate_series(1, 3) \\aset\nselect 1 as w \\; select 1.50::numeric(5, 2) as n \\gset\n\
+        select 1 / (length(:v) = 200000)::int, 1 / (:n::text = '1.50')::int";
+    let run = run(&source, &scripts(&[(script, "a.sql", 1)], Options::default()), &calls(20, 2));
+    assert_eq!((run.totals.count, run.totals.errors), (20, 0), "{run:#?}");
+}
