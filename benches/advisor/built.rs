@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use pgload::advisor::{self, Budget};
 use pgload::catalog::StatementSource;
+use pgload::catalog::name::quoted;
 use pgload::migration::ddl::{self, Build};
 use pgload::units::Bytes;
 
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options, sources: &Sources) -> Result<()> {
             after.iter().sum::<f64>(),
         );
         for name in names {
-            sources.runtime.block_on(client.batch_execute(&format!("drop index {name}")))?;
+            sources.runtime.block_on(client.batch_execute(&format!("drop index {}", quoted(&name))))?;
         }
     }
     Ok(())

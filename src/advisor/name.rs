@@ -57,12 +57,13 @@ fn full_name(candidate: &Candidate) -> String {
     words.join("_")
 }
 
-/// Returns the words of an expression or predicate that say what it is about: names, functions, types, values.
+/// Returns the words of an expression or predicate that say what it is about: names, functions, types, values; in lower case,
+/// so that no value makes a name that needs quotes.
 fn spoken(text: &str) -> Vec<String> {
     let words = expression::words(text);
     let bare = words.iter().map(|word| word.trim_matches(|c| c == '\'' || c == '"'));
     let plain = bare.map(|word| word.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect::<String>());
-    plain.map(|word| word.trim_matches('_').to_owned()).filter(|word| !word.is_empty() && word != "array" && word != "any").collect()
+    plain.map(|word| word.trim_matches('_').to_lowercase()).filter(|word| !word.is_empty() && word != "array" && word != "any").collect()
 }
 
 /// Returns the name with its ending, cut to fit; a cut name carries a hash of the whole, so that two of them differ.
@@ -107,6 +108,8 @@ mod tests {
         assert_eq!(taken(partial), "idx_prospects_user_id_where_deleted_at_is_null");
         let rare = Candidate { predicate: Some("status = 'failed'".into()), ..candidate("prospects", &["user_id"]) };
         assert_eq!(taken(rare), "idx_prospects_user_id_where_status_failed");
+        let loud = Candidate { predicate: Some("status = 'FAILED'".into()), ..candidate("prospects", &["score"]) };
+        assert_eq!(taken(loud), "idx_prospects_score_where_status_failed");
         let covering = Candidate { included: vec!["email".into()], ..candidate("prospects", &["user_id"]) };
         assert_eq!(taken(covering), "idx_prospects_user_id_incl_email");
         assert_eq!(taken(Candidate { method: "gin".into(), ..candidate("prospects", &["tags"]) }), "idx_prospects_tags_gin");

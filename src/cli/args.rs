@@ -285,16 +285,8 @@ pub(super) struct ReplayArgs {
     /// Let N clients share a connection, their statements sent without waiting for each other's answers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pipeline: Option<u16>,
-    /// With captured traffic: play it this many times as fast; 1 when not given.
-    #[arg(long, value_name = "F", value_parser = speed)]
-    pub speed: Option<f64>,
-    /// With captured traffic: N connections that sessions share, each lent for a transaction, as behind a pooler; one a
-    /// session when not given.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub pool: Option<u16>,
-    /// With a log: replay only the sessions of this database (may be repeated).
-    #[arg(long, value_name = "NAME")]
-    pub database: Vec<String>,
+    #[command(flatten)]
+    pub captured: CapturedArgs,
     /// How long to measure: 60s, 5m, 1500ms; captured traffic to its end when not given.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -307,26 +299,10 @@ pub(super) struct ReplayArgs {
     /// The seed of rows, statements, parameters and arrivals: the same seed makes the same calls.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the database;
-    /// the default of --paired, which makes copies) or live.
-    #[arg(long, value_enum)]
-    pub writes: Option<WriteMode>,
-    /// The database's name, typed in full, for --writes live.
-    #[arg(long, value_name = "DBNAME")]
-    pub allow_writes: Option<String>,
-    /// Give a variable of pgbench scripts a value (may be repeated).
-    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
-    pub define: Vec<(String, String)>,
-    /// How pgbench scripts send their statements; prepared when not given.
-    #[arg(short = 'M', long, value_enum)]
-    pub mode: Option<ScriptMode>,
-    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock; once when
-    /// not given.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub max_tries: Option<u32>,
-    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
-    #[arg(long)]
-    pub allow_shell: bool,
+    #[command(flatten)]
+    pub write: WriteArgs,
+    #[command(flatten)]
+    pub script: ScriptArgs,
     /// Watch the database meanwhile as `pgload profile` does, on a connection of its own: statements by time, what they waited
     /// for, and with --after what changed. Stands in the report and in run.json.
     #[arg(long, conflicts_with = "paired")]
@@ -373,6 +349,51 @@ pub(super) enum PairedDesign {
     Abba,
 }
 
+/// What a load may write.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct WriteArgs {
+    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the database;
+    /// the default of replay --paired, which makes copies) or live.
+    #[arg(long, value_enum)]
+    pub writes: Option<WriteMode>,
+    /// The database's name, typed in full, for --writes live.
+    #[arg(long, value_name = "DBNAME")]
+    pub allow_writes: Option<String>,
+}
+
+/// Options that are pgbench's, for its scripts.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ScriptArgs {
+    /// Give a variable of pgbench scripts a value (may be repeated).
+    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
+    pub define: Vec<(String, String)>,
+    /// How pgbench scripts send their statements; prepared when not given.
+    #[arg(short = 'M', long, value_enum)]
+    pub mode: Option<ScriptMode>,
+    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock; once when
+    /// not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_tries: Option<u32>,
+    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
+    #[arg(long)]
+    pub allow_shell: bool,
+}
+
+/// Options for captured traffic and logs.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct CapturedArgs {
+    /// With captured traffic: play it this many times as fast; 1 when not given.
+    #[arg(long, value_name = "F", value_parser = speed)]
+    pub speed: Option<f64>,
+    /// With captured traffic: N connections that sessions share, each lent for a transaction, as behind a pooler; one a
+    /// session when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub pool: Option<u16>,
+    /// With a log: replay only the sessions of this database (may be repeated).
+    #[arg(long, value_name = "NAME")]
+    pub database: Vec<String>,
+}
+
 /// Offers more and more calls a second until an objective is missed, closes in on the limit, and confirms it for longer. Says
 /// what limits, and what the server was waiting for there.
 ///
@@ -414,25 +435,10 @@ pub(super) struct CapacityArgs {
     /// The seed of rows, statements, parameters and arrivals.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// What the workload may change: readonly (the server refuses writes; the default), rollback, clone (a copy of the
-    /// database) or live.
-    #[arg(long, value_enum)]
-    pub writes: Option<WriteMode>,
-    /// The database's name, typed in full, for --writes live.
-    #[arg(long, value_name = "DBNAME")]
-    pub allow_writes: Option<String>,
-    /// Give a variable of pgbench scripts a value (may be repeated).
-    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
-    pub define: Vec<(String, String)>,
-    /// How pgbench scripts send their statements; prepared when not given.
-    #[arg(short = 'M', long, value_enum)]
-    pub mode: Option<ScriptMode>,
-    /// How often a transaction of a pgbench script is tried when it meets a serialization failure or deadlock.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub max_tries: Option<u32>,
-    /// Let pgbench scripts run programs on this machine with \shell and \setshell.
-    #[arg(long)]
-    pub allow_shell: bool,
+    #[command(flatten)]
+    pub write: WriteArgs,
+    #[command(flatten)]
+    pub script: ScriptArgs,
     /// Where results are kept.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub reports: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::args::{CapacityArgs, CapacityFormat, ReplayArgs};
+use super::args::{CapacityArgs, CapacityFormat, CapturedArgs};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
 use super::{connection, guard, output, progress, replay, runs, statements};
@@ -15,13 +15,12 @@ use crate::report::content::capacity::{point_line, step_line};
 use crate::report::{json as json_text, markdown, terminal};
 
 pub(super) async fn run(args: CapacityArgs, config_path: &Path) -> Result<Exit, Failure> {
-    let shared = shared(&args);
-    let loads = scripts::loads(&shared)?;
+    let loads = scripts::loads(&args.workloads, &args.script, &CapturedArgs::default(), &args.reports)?;
     check(&args)?;
     let source = connection::source(&args.connection)?;
     let marks = guard::admit(&source, config_path).await?;
-    let settings = settings(&args, replay::writes(&shared, &marks.database)?);
-    let loads = statements::derived(loads, &shared, &source).await?;
+    let settings = settings(&args, replay::writes(&args.write, &marks.database)?);
+    let loads = statements::derived(loads, None, &source).await?;
     let stop = Stop::default();
     let listener = tokio::spawn(replay::listen(stop.clone()));
     let mut exit = Exit::Done;
@@ -34,21 +33,6 @@ pub(super) async fn run(args: CapacityArgs, config_path: &Path) -> Result<Exit, 
     }
     listener.abort();
     Ok(exit)
-}
-
-/// The options that are those of `replay`.
-fn shared(args: &CapacityArgs) -> ReplayArgs {
-    ReplayArgs {
-        connection: args.connection.clone(),
-        workloads: args.workloads.clone(),
-        writes: args.writes,
-        allow_writes: args.allow_writes.clone(),
-        define: args.define.clone(),
-        mode: args.mode,
-        max_tries: args.max_tries,
-        allow_shell: args.allow_shell,
-        ..ReplayArgs::default()
-    }
 }
 
 fn check(args: &CapacityArgs) -> Result<(), Failure> {

@@ -121,9 +121,9 @@ fn change(args: &ReplayArgs) -> Result<Option<Change>, Failure> {
 
 /// Refuses what cannot be done on two sides in the same way.
 fn fits(args: &ReplayArgs, load: &Load) -> Result<(), Failure> {
-    let of_times = [("--speed", args.speed.is_some()), ("--pool", args.pool.is_some())];
+    let of_times = [("--speed", args.captured.speed.is_some()), ("--pool", args.captured.pool.is_some())];
     match load {
-        Load::Scripts(_) if args.allow_shell => Err(Failure::usage(
+        Load::Scripts(_) if args.script.allow_shell => Err(Failure::usage(
             "run programs for both sides: --paired makes each call twice, and a script's \\shell or \\setshell would act on one machine; \
              leave --allow-shell out",
         )),
@@ -140,7 +140,7 @@ fn fits(args: &ReplayArgs, load: &Load) -> Result<(), Failure> {
 fn settings(args: &ReplayArgs) -> Result<PairedSettings, Failure> {
     let copies = args.pair.against.is_none();
     let refused = |why: &str| Err(Failure::usage(format!("write to both sides: {why}")));
-    let writes = match (args.writes, copies) {
+    let writes = match (args.write.writes, copies) {
         (Some(WriteMode::Clone) | None, true) => Writes::Live,
         (Some(WriteMode::Readonly), _) | (None, false) => Writes::Readonly,
         (Some(WriteMode::Rollback), _) => Writes::Rollback,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{Format, OverflowMode, ReplayArgs, WriteMode};
+use super::args::{Format, OverflowMode, ReplayArgs, WriteArgs, WriteMode};
 use super::failure::{Exit, Failure};
 use super::scripts::{self, Load};
 use super::{connection, guard, migrate, output, paired, profile, progress, runs, statements};
@@ -32,20 +32,20 @@ const WARM_UP: Duration = Duration::from_secs(10);
 pub(super) const SEED: u64 = 1;
 
 pub(super) async fn run(args: ReplayArgs, config_path: &Path) -> Result<Exit, Failure> {
-    let loads = scripts::loads(&args)?;
+    let loads = scripts::loads(&args.workloads, &args.script, &args.captured, &args.reports)?;
     if args.events.is_some() && loads.len() > 1 {
         return Err(Failure::usage("write the events of several workloads into one file: give one workload with --events"));
     }
     let source = connection::source(&args.connection)?;
     if args.paired {
-        let loads = statements::derived(loads, &args, &source).await?;
+        let loads = statements::derived(loads, args.after.then_some(args.reports.as_path()), &source).await?;
         return paired::run(&args, &source, &loads, config_path).await;
     }
     // First of all: a file that cannot be read is not to be found out after a minute of load.
     let profiled = args.profile_compare.as_deref().map(profile::read).transpose()?;
     let marks = guard::admit(&source, config_path).await?;
-    let writes = writes(&args, &marks.database)?;
-    let loads = statements::derived(loads, &args, &source).await?;
+    let writes = writes(&args.write, &marks.database)?;
+    let loads = statements::derived(loads, args.after.then_some(args.reports.as_path()), &source).await?;
     let stop = Stop::default();
     let listener = tokio::spawn(listen(stop.clone()));
     let mut exit = Exit::Done;
@@ -229,7 +229,7 @@ impl Earlier {
             differs("--pool", traffic.pool != pool)?;
         }
         let same_speed = |given: f64| matches!(settings.arrival, Arrival::Captured { speed, .. } if speed == given);
-        differs("--speed", args.speed.is_some_and(|given| !same_speed(given)))?;
+        differs("--speed", args.captured.speed.is_some_and(|given| !same_speed(given)))?;
         let earlier_writes = run.about.get("writes").and_then(serde_json::Value::as_str).unwrap_or_default();
         differs("--writes", earlier_writes != writes.name())?;
         Ok(settings)
@@ -277,7 +277,7 @@ fn overflow_of(mode: OverflowMode) -> Overflow {
     }
 }
 
-pub(super) fn writes(args: &ReplayArgs, database: &str) -> Result<Writes, Failure> {
+pub(super) fn writes(args: &WriteArgs, database: &str) -> Result<Writes, Failure> {
     match args.writes.unwrap_or(WriteMode::Readonly) {
         WriteMode::Readonly => Ok(Writes::Readonly),
         WriteMode::Rollback => Ok(Writes::Rollback),

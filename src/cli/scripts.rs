@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{ReplayArgs, ScriptMode};
+use super::args::{CapturedArgs, ScriptArgs, ScriptMode};
 use super::failure::Failure;
 use super::traffic::{self, Traffic};
 use crate::pg::statements::NAME;
@@ -48,11 +48,13 @@ impl Load {
 /// logs.
 ///
 /// # Errors
-/// Exit 2 with file, line and column for what cannot be read, and for options that need scripts where none are given.
-pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
+/// Exit 2 with file, line and column for what cannot be read, and for options that need scripts or captured traffic where none
+/// is given.
+pub(super) fn loads(workloads: &[PathBuf], script: &ScriptArgs, captured: &CapturedArgs, reports: &Path) -> Result<Vec<Load>, Failure> {
+    let pool = captured.pool.map(usize::from);
     let mut loads: Vec<Load> = Vec::new();
     let mut logs: Vec<PathBuf> = Vec::new();
-    for path in &args.workloads {
+    for path in workloads {
         // A file of that name is ./statements.
         if path.as_os_str() == NAME {
             loads.push(Load::Statements);
@@ -65,7 +67,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
         let Some(choice) = path.to_str().and_then(Choice::parse) else {
             let text = read(path)?;
             loads.push(if Captured::is_captured(&text) {
-                Load::Traffic(Arc::new(Traffic::open(path, text, &args.reports, args.pool.map(usize::from))?))
+                Load::Traffic(Arc::new(Traffic::open(path, text, reports, pool)?))
             } else {
                 Load::Workload(Box::new(Workload::parse(&text, &path.display().to_string())?))
             });
@@ -75,7 +77,7 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
         let scripts = match loads.iter_mut().find_map(|load| if let Load::Scripts(scripts) = load { Some(scripts) } else { None }) {
             Some(scripts) => scripts,
             None => {
-                loads.push(Load::Scripts(Scripts { scripts: Vec::new(), options: options(args) }));
+                loads.push(Load::Scripts(Scripts { scripts: Vec::new(), options: options(script) }));
                 let Some(Load::Scripts(scripts)) = loads.last_mut() else { unreachable!("it was just added") };
                 scripts
             }
@@ -89,13 +91,13 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
         };
         added.map_err(|error| Failure::usage(format!("read script {error}")))?;
     }
-    if logs.is_empty() && !args.database.is_empty() {
+    if logs.is_empty() && !captured.database.is_empty() {
         return Err(Failure::usage("use --database: it is for logs, whose sessions may be of several; -d names the database to replay on"));
     }
     if !logs.is_empty() {
-        loads.push(Load::Traffic(Arc::new(Traffic::of_logs(&logs, args.database.clone(), &args.reports, args.pool.map(usize::from))?)));
+        loads.push(Load::Traffic(Arc::new(Traffic::of_logs(&logs, captured.database.clone(), reports, pool)?)));
     }
-    let for_captures = [("--pool", args.pool.is_some()), ("--speed", args.speed.is_some())];
+    let for_captures = [("--pool", captured.pool.is_some()), ("--speed", captured.speed.is_some())];
     if let Some((option, _)) = for_captures.iter().find(|(_, given)| *given)
         && !loads.iter().all(|load| load.traffic().is_some())
     {
@@ -103,10 +105,10 @@ pub(super) fn loads(args: &ReplayArgs) -> Result<Vec<Load>, Failure> {
     }
     let has_scripts = loads.iter().any(|load| matches!(load, Load::Scripts(_)));
     let only_for_scripts = [
-        ("-D", !args.define.is_empty()),
-        ("-M", args.mode.is_some()),
-        ("--max-tries", args.max_tries.is_some()),
-        ("--allow-shell", args.allow_shell),
+        ("-D", !script.define.is_empty()),
+        ("-M", script.mode.is_some()),
+        ("--max-tries", script.max_tries.is_some()),
+        ("--allow-shell", script.allow_shell),
     ];
     match only_for_scripts.iter().find(|(_, given)| *given && !has_scripts) {
         Some((option, _)) => {
@@ -121,7 +123,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// The scale is read from the database, and the seed is the run's.
-fn options(args: &ReplayArgs) -> Options {
+fn options(args: &ScriptArgs) -> Options {
     let mode = match args.mode {
         Some(ScriptMode::Simple) => Mode::Simple,
         Some(ScriptMode::Extended) => Mode::Extended,

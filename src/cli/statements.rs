@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::args::{CaptureArgs, PlainFormat, ReplayArgs};
+use super::args::{CaptureArgs, PlainFormat};
 use super::failure::{Exit, Failure};
 use super::scripts::Load;
 use super::{connection, output, runs};
@@ -18,14 +18,17 @@ const APPLICATION_NAME: &str = "pgload";
 /// Statements shown.
 const STATEMENTS_SHOWN: usize = 15;
 
-/// Makes workloads of what is to be derived. `--after` repeats the calls of the run before: what was derived then, since
-/// the server has counted that run as well.
+/// Makes workloads of what is to be derived. A run that repeats one kept among `repeated` has its calls: what was derived
+/// then, since the server has counted that run as well.
 ///
 /// # Errors
 /// Exit 6 where the server records nothing, exit 1 where nothing of it can be used.
-pub(super) async fn derived(mut loads: Vec<Load>, args: &ReplayArgs, source: &Source) -> Result<Vec<Load>, Failure> {
+pub(super) async fn derived(mut loads: Vec<Load>, repeated: Option<&Path>, source: &Source) -> Result<Vec<Load>, Failure> {
     for load in loads.iter_mut().filter(|load| matches!(load, Load::Statements)) {
-        let workload = if args.after { earlier(&args.reports)? } else { fresh(source, NAME, "").await? };
+        let workload = match repeated {
+            Some(reports) => earlier(reports)?,
+            None => fresh(source, NAME, "").await?,
+        };
         if let Some(line) = described(&workload) {
             output::notice(&format!("Derived from pg_stat_statements: {line}"));
         }

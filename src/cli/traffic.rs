@@ -89,7 +89,10 @@ impl Traffic {
     /// Exit 2 for options that do not go together.
     pub(super) fn settings(&self, args: &ReplayArgs, writes: Writes) -> Result<Option<Settings>, Failure> {
         if args.rate.is_some() || args.clients.is_some() || !args.stages.is_empty() {
-            return match [("--pool", args.pool.is_some()), ("--speed", args.speed.is_some())].iter().find(|(_, given)| *given) {
+            return match [("--pool", args.captured.pool.is_some()), ("--speed", args.captured.speed.is_some())]
+                .iter()
+                .find(|(_, given)| *given)
+            {
                 Some((option, _)) => Err(Failure::usage(format!(
                     "use {option} with a mix: --rate, --stages and -c leave the capture's sessions and times out"
                 ))),
@@ -112,7 +115,7 @@ impl Traffic {
                 "warm up with captured writes: the beginning of the capture would be written twice; leave --warm-up out",
             ));
         }
-        let speed = args.speed.unwrap_or(1.0);
+        let speed = args.captured.speed.unwrap_or(1.0);
         // The last call begins when the capture ends.
         let length = Duration::from_micros(self.captured.source.length_us).div_f64(speed) + Duration::from_millis(1);
         let duration = args.duration.map_or(length, |given| given.min(length));
