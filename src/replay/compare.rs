@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::diff::Diff;
 use crate::replay::{LabelResult, Run, SeriesPoint};
-use crate::stats::compare::{Side, Subject, Work, overall, sequential, work};
+use crate::stats::compare::{Side, Subject, Work, limits, overall, sequential, work};
 use crate::stats::{Better, Calibration, Comparison, Design, Exact, Metric, Percentiles, Rounds, Verdict};
 
 /// One percentage point: a smaller change of the share of failing calls is not called one. Convention.
@@ -249,10 +249,34 @@ fn caveats(before: &Run, after: &Run, exact: &[Exact], metrics: &[Metric]) -> Ve
         let moved = metric.ratio.map_or_else(String::new, |ratio| format!(" ({:+.0} %)", (ratio - 1.0) * 100.0));
         caveats.push(format!("Statement {} got worse: {}{moved}.", metric.label, metric.metric));
     }
+    caveats.extend(machine(exact, metrics));
     if metrics.iter().any(|metric| metric.interval.is_none() && metric.metric != "errors") {
         caveats.push("Where no interval is given there were fewer than 8 seconds with enough calls; run longer.".to_owned());
     }
     caveats
+}
+
+/// Tells of statements that did the same work by the same plans in another time: that was the machine.
+fn machine(exact: &[Exact], metrics: &[Metric]) -> Option<String> {
+    let same: BTreeSet<&str> = exact.iter().filter(|line| work(line) == Work::Same).map(|line| line.label.as_str()).collect();
+    let drift = limits("p50").drift.ln_1p();
+    let apart = |metric: &&Metric| {
+        let excluded = metric.interval.is_some_and(|[low, high]| low > 1.0 || high < 1.0);
+        metric.metric == "p50" && same.contains(metric.label.as_str()) && excluded
+    };
+    let mut ratios: Vec<f64> =
+        metrics.iter().filter(apart).filter_map(|metric| metric.ratio).filter(|ratio| ratio.ln().abs() > drift).collect();
+    ratios.sort_by(f64::total_cmp);
+    let (least, most) = (ratios.first()?, ratios.last()?);
+    let (one, took) = if ratios.len() == 1 {
+        ("1 statement".to_owned(), format!("{most:.2} times"))
+    } else {
+        (format!("{} statements", ratios.len()), format!("{least:.2} to {most:.2} times"))
+    };
+    Some(format!(
+        "{one} did the same work by the same plan and took {took} as long (p50): the machine changed between the runs. --paired takes \
+         that out."
+    ))
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ pub const MIN_SLICES: usize = 8;
 /// move the count by a few per cent. A rule of thumb.
 const WORK_CHANGED: f64 = 0.10;
 
-/// A factor of two: where too few slices give no interval, only what nobody would call noise is told. A rule of thumb.
+/// A factor of two: where too few slices give no interval, or the work done does not explain the difference, only what nobody
+/// would call noise is told. A rule of thumb; runs of the same statements, plans and blocks minutes apart were 1.8 times apart.
 const UNMEASURED: f64 = 2.0;
 
 /// What a metric must move by before one speaks of a difference, as shares.
@@ -97,7 +98,7 @@ pub struct Subject<'a> {
 ///
 /// The ratio is that of the whole runs; its 95 % interval comes from the slices and is `None` with fewer than
 /// [`MIN_SLICES`] on a side. Without an interval nothing is claimed, unless the ratio exceeds the drift and the work
-/// done changed the same way.
+/// done changed the same way. Where the work is known and does not explain the difference, it must be beyond a factor of two.
 pub fn sequential(subject: Subject<'_>, before: Side<'_>, after: Side<'_>) -> Metric {
     let ratio = match (before.value, after.value) {
         (Some(before), Some(after)) if before > 0.0 && after > 0.0 => Some(after / before),
@@ -142,7 +143,11 @@ fn judge(subject: &Subject<'_>, limits: Limits, effect: f64, spread: Option<f64>
             (true, false) => Verdict::Better,
         };
     };
-    let needed = if supported { margin } else { drift };
+    let needed = match subject.work {
+        _ if supported => margin,
+        Work::Unknown | Work::OtherPlan => drift,
+        Work::Less | Work::Same | Work::More => drift.max(UNMEASURED.ln()),
+    };
     if effect - spread > 0.0 && effect > needed {
         Verdict::Worse
     } else if effect + spread < 0.0 && -effect > needed {

@@ -62,6 +62,20 @@ fn drift_between_identical_systems_is_not_a_difference() {
 }
 
 #[test]
+fn what_the_work_does_not_explain_must_be_beyond_a_factor_of_two() {
+    let mut noise = Noise(7);
+    let mut verdict = |work, after: f64| {
+        let (before, after) = (noise.series(1000.0, 0.05, 0.3, 30), noise.series(after, 0.05, 0.3, 30));
+        compared("p50", work, &before, &after).verdict
+    };
+    // Seen: the same statements by the same plans over the same blocks, 25 to 77 % slower a few minutes later.
+    assert_eq!((verdict(Work::Same, 1770.0), verdict(Work::Less, 1770.0)), (Verdict::Inconclusive, Verdict::Inconclusive));
+    assert_eq!((verdict(Work::Unknown, 1770.0), verdict(Work::OtherPlan, 1770.0)), (Verdict::Worse, Verdict::Worse));
+    assert_eq!((verdict(Work::More, 1770.0), verdict(Work::Same, 3000.0)), (Verdict::Worse, Verdict::Worse));
+    assert_eq!((verdict(Work::Same, 600.0), verdict(Work::Same, 300.0)), (Verdict::Inconclusive, Verdict::Better));
+}
+
+#[test]
 fn a_small_change_counts_when_the_work_done_agrees() {
     let mut noise = Noise(3);
     let (before, after) = (noise.series(1000.0, 0.03, 0.2, 30), noise.series(880.0, 0.03, 0.2, 30));
