@@ -80,6 +80,10 @@ statements: [{ name: tls, sql: \"select repeat('x', 40000), 1 / ssl::int from pg
             assert_eq!((run.totals.count, run.totals.errors, run.labels["tls"].rows), (100, 0, 100), "{options}: {run:?}");
         }
     }
+    // More than socket and cipher hold: what encryption keeps back must follow without another call.
+    let large = format!("name: large\nstatements: [{{ name: large, sql: \"select length('{}')\" }}]\n", "x".repeat(8 << 20));
+    let run = replayed(&over_tcp(&cluster, "postgres", "?sslmode=require"), &large, &calls(3));
+    assert_eq!((run.totals.count, run.totals.errors), (3, 0));
     let run = replayed(&over_tcp(&cluster, "postgres", "?sslmode=disable"), text, &calls(8));
     assert_eq!(errors(&run, "tls"), BTreeMap::from([("22012".to_owned(), 8)]), "and without it there is none");
 }

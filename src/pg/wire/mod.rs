@@ -53,6 +53,8 @@ struct Line {
     is_shared: bool,
     /// Why it is of no more use.
     broken: Option<Failure>,
+    /// Whether the stream was given something since it last was all with the network: encryption keeps a part.
+    is_unflushed: bool,
     /// Somebody was woken to send what everybody who was ready has put together.
     is_promised: bool,
 }
@@ -107,6 +109,7 @@ impl Wire {
             seats: Vec::new(),
             is_shared,
             broken: None,
+            is_unflushed: false,
             is_promised: false,
         }))
     }
@@ -297,9 +300,13 @@ impl Line {
                     count => self.out.advance(count),
                 },
             }
-            if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
-                flushed?;
-            }
+            self.is_unflushed = true;
+        }
+        if self.is_unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            flushed?;
+            self.is_unflushed = false;
         }
         Ok(())
     }
