@@ -129,6 +129,26 @@ fn one_statement_that_got_worse_makes_the_whole_worse() {
 }
 
 #[test]
+fn a_statement_slower_by_the_same_work_does_not_turn_a_whole_that_got_better() {
+    let with = |system: System, other: System| {
+        let mut run = run(system);
+        run.labels.insert("by_id".to_owned(), self::run(other).labels["by_user"].clone());
+        run
+    };
+    // What runs beside the statement that was mended: as many blocks by the same plan, but on processors that sleep.
+    let (awake, asleep) = (System { p50_us: 180.0, ..FAST }, System { p50_us: 390.0, noise: 3, ..FAST });
+    let found = compare(&with(SLOW, awake), &with(FAST, asleep)).unwrap();
+    let by_id = found.metrics.iter().find(|metric| metric.label == "by_id" && metric.metric == "p50").unwrap();
+    assert_eq!((by_id.verdict, found.verdict), (Verdict::Worse, Verdict::Better), "{by_id:?}");
+    assert!(found.caveats.iter().any(|caveat| caveat.contains("2.17 times as long (p50): the machine changed")), "{:?}", found.caveats);
+    // By more blocks it is the change's doing, and where nothing got better it is told as well.
+    let found = compare(&with(SLOW, awake), &with(FAST, System { blocks: 90, ..asleep })).unwrap();
+    assert_eq!(found.verdict, Verdict::Worse);
+    let found = compare(&with(FAST, awake), &with(FAST, asleep)).unwrap();
+    assert_eq!(found.verdict, Verdict::Worse);
+}
+
+#[test]
 fn new_errors_are_worse_however_fast() {
     let (before, mut after) = (run(SLOW), run(FAST));
     let label = after.labels.get_mut("by_user").unwrap();
